@@ -1,0 +1,131 @@
+package block
+
+import (
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// collect walks a map to its end and fails the test when it breaks its
+// promises: ascending, not empty, not touching.
+func collect(t *testing.T, m Map) Extents {
+	t.Helper()
+	var out Extents
+	for e, err := range m.Extents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Len <= 0 || len(out) > 0 && e.Off <= out[len(out)-1].End() {
+			t.Fatalf("%v after %v", e, out)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func TestNewExtents(t *testing.T) {
+	in := []Extent{{10, 5}, {0, 3}, {14, 2}, {3, 1}, {20, 0}, {30, 1}}
+	want := Extents{{0, 4}, {10, 6}, {30, 1}}
+	if got := NewExtents(in...); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if in[0] != (Extent{10, 5}) {
+		t.Error("the argument was changed")
+	}
+}
+
+// TestAgainstModel draws random sets and compares each operation with the same
+// done on a slice of booleans.
+func TestAgainstModel(t *testing.T) {
+	const size = 200
+	r := rand.New(rand.NewPCG(1, 2))
+	draw := func() Extents {
+		var in []Extent
+		for range r.IntN(12) {
+			off := r.Int64N(size)
+			in = append(in, Extent{off, r.Int64N(size - off)})
+		}
+		for i := range in {
+			in[i].Len = min(in[i].Len, 20)
+		}
+		return NewExtents(in...)
+	}
+	bits := func(m Extents) (b [size]bool) {
+		for _, e := range m {
+			for i := e.Off; i < e.End(); i++ {
+				b[i] = true
+			}
+		}
+		return b
+	}
+	for range 2000 {
+		a, b, c := draw(), draw(), draw()
+		collect(t, a)
+		got := bits(collect(t, Merge(a, b, c)))
+		ba, bb, bc := bits(a), bits(b), bits(c)
+		for i := range got {
+			if got[i] != (ba[i] || bb[i] || bc[i]) {
+				t.Fatalf("Merge(%v, %v, %v) is wrong at %d", a, b, c, i)
+			}
+		}
+		off := r.Int64N(size)
+		n := r.Int64N(size - off)
+		clip := bits(collect(t, Clip(a, off, n)))
+		for i := range clip {
+			if want := int64(i) < n && ba[off+int64(i)]; clip[i] != want {
+				t.Fatalf("Clip(%v, %d, %d) is wrong at %d", a, off, n, i)
+			}
+		}
+	}
+}
+
+type failing struct{ after Extent }
+
+func (f failing) Extents() iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		if yield(f.after, nil) {
+			yield(Extent{}, errors.New("bad sector"))
+		}
+	}
+}
+
+func TestErrorsPass(t *testing.T) {
+	for name, m := range map[string]Map{
+		"Merge": Merge(NewExtents(Extent{50, 1}), failing{Extent{0, 1}}),
+		"Clip":  Clip(failing{Extent{0, 1}}, 0, 100),
+	} {
+		if _, err := Bytes(m); err == nil || !strings.Contains(err.Error(), "bad sector") {
+			t.Errorf("%s: error %v was lost", name, err)
+		}
+	}
+}
+
+type text string
+
+func (s text) ReadAt(p []byte, off int64) (int, error) {
+	return strings.NewReader(string(s)).ReadAt(p, off)
+}
+func (s text) Size() int64 { return int64(len(s)) }
+
+func TestSection(t *testing.T) {
+	const src = text("0123456789")
+	r, err := Section(src, 3, 4)
+	if err != nil || r.Size() != 4 {
+		t.Fatal(r, err)
+	}
+	buf := make([]byte, 4)
+	if _, err := r.ReadAt(buf, 0); err != nil || string(buf) != "3456" {
+		t.Errorf("%q, %v", buf, err)
+	}
+	if n, err := r.ReadAt(buf, 2); n != 2 || err == nil {
+		t.Errorf("a read over the end gave %d, %v", n, err)
+	}
+	for _, bad := range []Extent{{-1, 2}, {0, 11}, {10, 1}, {1 << 62, 1 << 62}, {0, -1}} {
+		if _, err := Section(src, bad.Off, bad.Len); err == nil {
+			t.Errorf("section %v of 10 bytes was given", bad)
+		}
+	}
+}
