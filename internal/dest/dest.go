@@ -1,0 +1,57 @@
+// Package dest says what a place for image files can do. The places
+// themselves (a folder, later object stores) are packages below it; each runs
+// the conformance suite in desttest.
+//
+// The contract in three sentences: what Create gives can be seen by nobody as
+// a file of its name until Commit has returned without an error, and after
+// that it is whole and on stable storage; Abort, a crash, or a cable pulled
+// leave no file of that name; a file that exists is never replaced.
+package dest
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// ErrExist is returned by Create and Commit when a file of that name is there.
+var ErrExist = errors.New("a file of this name exists already")
+
+// Store is a place that holds image files side by side, without folders.
+type Store interface {
+	// Create begins a new file.
+	Create(ctx context.Context, name string) (Pending, error)
+	// Open opens a file for reading. The error wraps fs.ErrNotExist when
+	// there is none of this name.
+	Open(ctx context.Context, name string) (Blob, error)
+	// List gives all finished files, sorted by name.
+	List(ctx context.Context) ([]Entry, error)
+	// Remove deletes a finished file.
+	Remove(ctx context.Context, name string) error
+	// Free is the number of bytes that can still be written, or -1 when the
+	// place does not say.
+	Free(ctx context.Context) (int64, error)
+}
+
+// Pending is a file that is being written, front to back.
+type Pending interface {
+	io.Writer
+	// Commit makes it a finished file, synced to stable storage. After an
+	// error of Commit there is no file of its name.
+	Commit(ctx context.Context) error
+	// Abort drops what was written. After Commit it does nothing.
+	Abort() error
+}
+
+// Blob is a finished file, open for reading from several goroutines.
+type Blob interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Entry is one finished file.
+type Entry struct {
+	Name string
+	Size int64
+}
