@@ -18,8 +18,9 @@ func (e Extent) String() string { return fmt.Sprintf("[%d,%d)", e.Off, e.End()) 
 
 // Map is an ordered set of extents: which bytes of a Reader matter.
 //
-// Extents yields them from low to high; they are not empty, do not overlap and
-// do not touch. It may read from its source while it goes, so that the map of
+// Extents yields them from low to high; they are not empty and do not overlap.
+// They may touch, where their maker sees a border (between two areas of a
+// volume that are stored apart, say). It may read from its source while it goes, so that the map of
 // a huge file system never has to fit into memory; an error ends the walk and
 // is yielded with a zero Extent. Each call walks anew.
 type Map interface {
@@ -97,6 +98,26 @@ func (c clipped) Extents() iter.Seq2[Extent, error] {
 			}
 			if lo < hi && !yield(Extent{lo - c.off, hi - lo}, nil) {
 				return
+			}
+		}
+	}
+}
+
+// Chunks walks m in pieces of at most n bytes, cut from the start of each
+// extent: the requests in which a copy moves it.
+func Chunks(m Map, n int64) iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		for e, err := range m.Extents() {
+			if err != nil {
+				yield(Extent{}, err)
+				return
+			}
+			for e.Len > 0 {
+				c := Extent{e.Off, min(e.Len, n)}
+				if !yield(c, nil) {
+					return
+				}
+				e = Extent{c.End(), e.Len - c.Len}
 			}
 		}
 	}

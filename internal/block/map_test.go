@@ -10,7 +10,7 @@ import (
 )
 
 // collect walks a map to its end and fails the test when it breaks its
-// promises: ascending, not empty, not touching.
+// promises: ascending, not empty, not overlapping.
 func collect(t *testing.T, m Map) Extents {
 	t.Helper()
 	var out Extents
@@ -18,7 +18,7 @@ func collect(t *testing.T, m Map) Extents {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Len <= 0 || len(out) > 0 && e.Off <= out[len(out)-1].End() {
+		if e.Len <= 0 || len(out) > 0 && e.Off < out[len(out)-1].End() {
 			t.Fatalf("%v after %v", e, out)
 		}
 		out = append(out, e)
@@ -79,6 +79,19 @@ func TestAgainstModel(t *testing.T) {
 				t.Fatalf("Clip(%v, %d, %d) is wrong at %d", a, off, n, i)
 			}
 		}
+	}
+}
+
+func TestChunks(t *testing.T) {
+	var got []Extent
+	for e, err := range Chunks(Extents{{5, 7}, {20, 3}, {23, 1}}, 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e)
+	}
+	if want := []Extent{{5, 3}, {8, 3}, {11, 1}, {20, 3}, {23, 1}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
