@@ -1,0 +1,20 @@
+// Package fat tells which bytes of a FAT12, FAT16 or FAT32 volume matter and
+// whether a file exists on it. It never writes.
+//
+// It owns the layout of the boot sector, the file allocation tables and
+// directory entries with long names, as Microsoft's "FAT: General Overview of
+// On-Disk Format" (version 1.03, the FAT specification) describes them.
+// Multi-byte integers are little-endian.
+//
+// The main loop: Open parses the boot sector, reads all tables once in pieces
+// of 1 MiB side by side and counts. A cluster is used when its entry in any of
+// the tables is not zero; a bad one counts as used. If what was read holds
+// together, Used is everything before the first cluster and the used clusters,
+// and each walk reads the tables anew and ends with an error when the count
+// has changed. If not, Facts.WholeReason says why, and Used is all of the
+// partition.
+//
+// What the package does not promise: it does not check a volume as fsck does
+// (cross-linked or lost chains are used clusters like others), it compares
+// short names in ASCII only, and exFAT is another format.
+package fat

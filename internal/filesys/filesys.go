@@ -1,0 +1,161 @@
+package filesys
+
+import (
+	"fmt"
+
+	"ingot/internal/block"
+	"ingot/internal/filesys/fat"
+	"ingot/internal/filesys/ntfs"
+)
+
+// Info is what is known about a partition's contents. Sizes and offsets are
+// bytes, offsets count from the partition's start.
+type Info struct {
+	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", a name of the magic table, or "unknown"
+	Label, Serial            string // volume label; serial as hex text
+	Size                     int64  // of the partition
+	SectorSize, ClusterSize  int64  // 0 when not known
+	TotalClusters            int64
+	FreeClusters             int64
+	UsedBytes                int64    // bytes in the map that Used gives
+	DataStart                int64    // cluster 2 of FAT: what lies before is its reserved area; 0 for all others
+	FATOffset                int64    // first FAT, 0 if there is none
+	MFTOffset, MFTRecordSize int64    // 0 if there is none
+	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
+	Warnings                 []string // for the owner, each with what to do
+}
+
+// Volume is the contents of a partition. Its methods may be called from
+// several goroutines.
+type Volume interface {
+	Info() Info
+	// Used is the map of the bytes that matter, from the partition's start.
+	// Each walk reads anew from the partition, in bounded memory, and ends
+	// with an error when the partition cannot be read or has changed.
+	Used() block.Map
+	// Contains reports whether a file or folder exists, such as
+	// \EFI\Microsoft\Boot\BCD, without regard to case. It is false for file
+	// systems whose folders cannot be read here.
+	Contains(path string) (bool, error)
+}
+
+// probeSize is what is read at a partition's start to know its kind.
+const probeSize = 4096
+
+// Open probes partition r. It fails only when the first bytes of r cannot be
+// read; a damaged or unknown file system is a Volume to be copied whole.
+func Open(r block.Reader) (Volume, error) {
+	head := make([]byte, min(probeSize, r.Size()))
+	if n, err := r.ReadAt(head, 0); n < len(head) {
+		return nil, fmt.Errorf("read the first %d bytes of the partition: %w", len(head), err)
+	}
+	if name := atStart(head); name != "" {
+		return other(r, name), nil
+	}
+	// Marks further on may be remains, or the contents of a file.
+	rival := further(r)
+	switch {
+	case ntfs.IsBoot(head):
+		return openNTFS(r, rival), nil
+	case fat.IsBoot(head):
+		return openFAT(r, rival), nil
+	}
+	return other(r, rival), nil
+}
+
+// openNTFS makes a Volume of a partition that begins as NTFS does.
+func openNTFS(r block.Reader, rival string) Volume {
+	v, err := ntfs.Open(r)
+	if err != nil {
+		return volume{info: Info{Type: "NTFS", Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
+	}
+	f := v.Facts()
+	return settle(v, Info{
+		Type: "NTFS", Label: f.Label, Serial: f.Serial, Size: r.Size(),
+		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
+		WholeReason: f.WholeReason, Warnings: f.Warnings,
+	}, rival)
+}
+
+// openFAT makes a Volume of a partition that begins as FAT does. Boot sectors
+// of other systems may look alike at first; they go by their other name.
+func openFAT(r block.Reader, rival string) Volume {
+	v, err := fat.Open(r)
+	if err != nil {
+		return other(r, rival)
+	}
+	f := v.Facts()
+	info := Info{
+		Type: f.Type, Label: f.Label, Serial: f.Serial, Size: r.Size(),
+		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		DataStart: f.DataStart, FATOffset: f.FATOffset,
+		WholeReason: f.WholeReason, Warnings: f.Warnings,
+	}
+	if info.DataStart > info.Size { // of a partition that was cut off
+		info.DataStart, info.FATOffset = 0, 0
+	}
+	return settle(v, info, rival)
+}
+
+// settle decides between a volume and a rival name found in the same bytes:
+// one of them is stale, and which one cannot be known, so all is kept.
+func settle(v contents, info Info, rival string) Volume {
+	if rival != "" && info.WholeReason == "" {
+		info.WholeReason = fmt.Sprintf("the partition has the marks of both %s and %s", info.Type, rival)
+	}
+	if info.WholeReason != "" {
+		info.UsedBytes = info.Size
+		return volume{info, v, block.Whole(info.Size)}
+	}
+	return volume{info, v, v.Used()}
+}
+
+// other is a partition known by name, or not at all.
+func other(r block.Reader, name string) Volume {
+	info := Info{Type: name, Size: r.Size(), UsedBytes: r.Size()}
+	if info.WholeReason = "the contents of " + name + " are not read here"; name == "" {
+		info.Type, info.WholeReason = "unknown", "no known file system"
+	}
+	return volume{info: info}
+}
+
+// Whole is v with all of its bytes in use, for copying every sector of it.
+func Whole(v Volume) Volume {
+	info := v.Info()
+	info.UsedBytes = info.Size
+	return volume{info, v, block.Whole(info.Size)}
+}
+
+// contents is what the volumes of the packages that read a format have in
+// common.
+type contents interface {
+	Used() block.Map
+	Contains(path string) (bool, error)
+}
+
+// volume is the one kind of Volume: facts, a map, and the files where they can
+// be read.
+type volume struct {
+	info  Info
+	files contents  // may be nil
+	used  block.Map // nil: everything
+}
+
+func (v volume) Info() Info { return v.info }
+
+func (v volume) Used() block.Map {
+	if v.used == nil {
+		return block.Whole(v.info.Size)
+	}
+	return v.used
+}
+
+func (v volume) Contains(path string) (bool, error) {
+	if v.files == nil {
+		return false, nil
+	}
+	return v.files.Contains(path)
+}
