@@ -1,0 +1,258 @@
+package image
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Document is the JSON of an image file ($JSON), with the names the layout
+// gives. All offsets and lengths are bytes; "end" is the last byte, not the
+// one behind it. Source: schema/required_schema.json, complete_schema.json of
+// the published layout.
+type Document struct {
+	Auxiliary   Auxiliary   `json:"_auxiliary_data"`
+	Compression Compression `json:"_compression"`
+	Encryption  Encryption  `json:"_encryption"`
+	Header      Header      `json:"_header"`
+	Disks       []Disk      `json:"disks"`
+}
+
+// Auxiliary is what a restore does not need.
+type Auxiliary struct {
+	// Definition is the backup definition the image was made with.
+	Definition json.RawMessage `json:"backup_definition,omitempty"`
+	// Destination is the path the image was written to.
+	Destination string `json:"destination,omitempty"`
+	// Bootable says that the image holds what its system needs to start.
+	Bootable bool `json:"bootable"`
+	// UniquePrefix says what the file name begins with.
+	UniquePrefix string `json:"unique_prefix_type,omitempty"`
+	// Maker names the program that wrote the image, when it was Ingot.
+	Maker string `json:"ingot_version,omitempty"`
+}
+
+// Compression levels of the layout.
+const (
+	CompressionNone   = "none"
+	CompressionMedium = "medium"
+	CompressionHigh   = "high"
+)
+
+// Compression says how the blocks of the image are stored.
+type Compression struct {
+	Level  string `json:"compression_level"`
+	Method string `json:"compression_method,omitempty"`
+}
+
+// Encryption says how blocks and metadata are encrypted.
+type Encryption struct {
+	AESType       string `json:"aes_type"`
+	Enable        bool   `json:"enable"`
+	HMAC          string `json:"hmac"`
+	KeyIterations int64  `json:"key_iterations"`
+}
+
+// Header identifies the file in its backup set.
+type Header struct {
+	BackupFormat    string  `json:"backup_format"`
+	BackupGUID      string  `json:"backup_guid"`
+	BackupTime      int64   `json:"backup_time"`    // seconds since 1970, UTC
+	BackupsetTime   int64   `json:"backupset_time"` // the same, of the set's full
+	BackupType      string  `json:"backup_type"`    // full, diff or inc
+	DeltaIndex      bool    `json:"delta_index"`
+	FileNumber      int64   `json:"file_number"`
+	DiskCount       int64   `json:"imaged_disks_count"`
+	ImageID         string  `json:"imageid"` // 16 hex digits, the same in all files of a set
+	IncrementNumber int64   `json:"increment_number"`
+	IndexPosition   int64   `json:"index_file_position"`
+	JSONVersion     int64   `json:"json_version"`
+	MergedFiles     []int64 `json:"merged_files"`
+	NetBIOSName     string  `json:"netbios_name"`
+	SplitFile       bool    `json:"split_file"`
+}
+
+// Disk is one imaged disk.
+type Disk struct {
+	Descriptor DiskDescriptor `json:"_descriptor"`
+	Geometry   DiskGeometry   `json:"_geometry"`
+	Header     DiskHeader     `json:"_header"`
+	Partitions []Partition    `json:"partitions"`
+}
+
+// DiskDescriptor is what the hardware says of itself.
+type DiskDescriptor struct {
+	Description  string `json:"disk_description"`
+	Manufacturer string `json:"disk_manufacturer"`
+	ProductID    string `json:"disk_productid"`
+	Revision     string `json:"disk_revisonno"` // spelt so in the layout
+	Serial       string `json:"disk_serialno"`
+}
+
+// DiskGeometry is the size of the disk.
+type DiskGeometry struct {
+	BytesPerSector    int64  `json:"bytes_per_sector"`
+	Cylinders         int64  `json:"cylinders"`
+	DiskSize          int64  `json:"disk_size"`
+	MediaType         string `json:"media_type,omitempty"`
+	SectorsPerTrack   int64  `json:"sectors_per_track"`
+	TracksPerCylinder int64  `json:"tracks_per_cylinder"`
+}
+
+// DiskHeader identifies the disk. A disk without a partition table is "mbr"
+// with one partition that begins at 0, as Windows itself presents it.
+type DiskHeader struct {
+	Format         string `json:"disk_format"` // gpt or mbr
+	Number         int64  `json:"disk_number"`
+	Signature      string `json:"disk_signature"` // GPT: disk GUID; MBR: 8 hex digits
+	ExtendedCount  int64  `json:"extended_partition_count"`
+	PartitionCount int64  `json:"imaged_partition_count"`
+}
+
+// Partition is one imaged partition.
+type Partition struct {
+	FileSystem FileSystem        `json:"_file_system"`
+	Geometry   PartitionGeometry `json:"_geometry"`
+	Header     PartitionHeader   `json:"_header"`
+	Entry      PartitionEntry    `json:"_partition_table_entry"`
+}
+
+// FileSystem is what lies in the partition. Start, End and LCN0 are offsets
+// on the disk.
+type FileSystem struct {
+	BitLocker         string `json:"bitlocker_state"`
+	DriveLetter       int64  `json:"drive_letter"`
+	End               int64  `json:"end"`
+	FATOffset         int64  `json:"fat_offset,omitempty"`
+	FreeClusters      int64  `json:"free_clusters"`
+	LCN0              int64  `json:"lcn0_offset"`
+	MFTOffset         int64  `json:"mft_offset,omitempty"`
+	MFTRecordSize     int64  `json:"mft_record_size,omitempty"`
+	PartitionIndex    int64  `json:"partition_index"`
+	ReservedLength    int64  `json:"reserved_sectors_byte_length"`
+	SectorsPerCluster int64  `json:"sectors_per_cluster"`
+	Start             int64  `json:"start"`
+	TotalClusters     int64  `json:"total_clusters"`
+	Type              string `json:"type"`
+	VolumeGUID        string `json:"volume_guid"`
+	VolumeLabel       string `json:"volume_label"`
+}
+
+// PartitionGeometry says where on the disk the partition lies.
+type PartitionGeometry struct {
+	BootSectorOffset int64 `json:"boot_sector_offset"` // from Start
+	End              int64 `json:"end"`
+	Length           int64 `json:"length"`
+	Start            int64 `json:"start"`
+}
+
+// PartitionHeader says how the partition is cut into blocks.
+type PartitionHeader struct {
+	BlockCount   int64         `json:"block_count"`
+	BlockSize    int64         `json:"block_size"`
+	HistoryCount int64         `json:"file_history_count"`
+	History      []FileHistory `json:"file_history"`
+	FileOffset   int64         `json:"partition_file_offset"`
+	Number       int64         `json:"partition_number"`
+}
+
+// FileHistory names a file that holds blocks of the partition.
+type FileHistory struct {
+	Name   string `json:"file_name"`
+	Number int64  `json:"file_number"`
+}
+
+// PartitionEntry is the partition's entry in an MBR; for GPT the nearest to it.
+type PartitionEntry struct {
+	Active        bool   `json:"active"`
+	BootSector    int64  `json:"boot_sector"`
+	EndCylinder   int64  `json:"end_cylinder"`
+	EndHead       int64  `json:"end_head"`
+	Sectors       int64  `json:"num_sectors"`
+	Kind          string `json:"partition_type"` // primary or logical
+	StartCylinder int64  `json:"start_cylinder"`
+	StartHead     int64  `json:"start_head"`
+	Status        int64  `json:"status"`
+	Type          int64  `json:"type"`
+}
+
+// Limits on what the JSON of an image may claim: far beyond any machine, far
+// below what would exhaust one.
+const (
+	maxDisks      = 1024
+	maxPartitions = 1024 // of one disk
+	minBlockSize  = 512
+	maxBlockSize  = 16 << 20
+	maxDiskSize   = 1 << 62
+)
+
+// check refuses a document that this version cannot read, or that contradicts
+// itself. What is said of the file (positions, counts) is checked when the
+// index is read.
+func (d *Document) check() error {
+	h := &d.Header
+	switch {
+	case h.BackupFormat != "" && h.BackupFormat != "partition":
+		return fmt.Errorf("%w: backup_format is %q, not an image of partitions", ErrUnsupported, h.BackupFormat)
+	case d.Encryption.Enable || d.Encryption.AESType != "" && d.Encryption.AESType != "none":
+		return fmt.Errorf("%w: the image is encrypted", ErrUnsupported)
+	case h.SplitFile:
+		return fmt.Errorf("%w: the file is a part of a split image", ErrUnsupported)
+	case h.DeltaIndex || h.BackupType == "inc" || h.BackupType == "diff":
+		return fmt.Errorf("%w: the file is a differential or incremental", ErrUnsupported)
+	case h.FileNumber < 0 || h.FileNumber > 0xFFFF:
+		return damaged("JSON field _header.file_number is %d", h.FileNumber)
+	case len(d.Disks) == 0 || len(d.Disks) > maxDisks:
+		return damaged("JSON lists %d disks", len(d.Disks))
+	}
+	switch d.Compression.Level {
+	case CompressionNone, CompressionMedium, CompressionHigh:
+	default:
+		return fmt.Errorf("%w: compression_level is %q", ErrUnsupported, d.Compression.Level)
+	}
+	if m := d.Compression.Method; m != "" && m != "zstd" {
+		return fmt.Errorf("%w: compression_method is %q", ErrUnsupported, m)
+	}
+	for i := range d.Disks {
+		if err := d.Disks[i].check(); err != nil {
+			return fmt.Errorf("disk %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (d *Disk) check() error {
+	g := &d.Geometry
+	switch {
+	case g.BytesPerSector < 512 || g.BytesPerSector > 64<<10 || g.BytesPerSector&(g.BytesPerSector-1) != 0:
+		return damaged("JSON field _geometry.bytes_per_sector is %d", g.BytesPerSector)
+	case g.DiskSize < g.BytesPerSector || g.DiskSize > maxDiskSize:
+		return damaged("JSON field _geometry.disk_size is %d", g.DiskSize)
+	case len(d.Partitions) > maxPartitions:
+		return damaged("JSON lists %d partitions", len(d.Partitions))
+	}
+	for i := range d.Partitions {
+		if err := d.Partitions[i].check(g.DiskSize); err != nil {
+			return fmt.Errorf("partition %d: %w", d.Partitions[i].Header.Number, err)
+		}
+	}
+	return nil
+}
+
+func (p *Partition) check(diskSize int64) error {
+	g, f, size := &p.Geometry, &p.FileSystem, p.Header.BlockSize
+	lcn0 := f.LCN0 - f.Start // of the partition; every term is bounded below
+	switch {
+	case g.Start < 0 || g.Length <= 0 || g.Start > diskSize || g.Length > diskSize-g.Start:
+		return damaged("JSON fields _geometry: start %d, length %d do not lie on the disk of %d bytes", g.Start, g.Length, diskSize)
+	case size < minBlockSize || size > maxBlockSize || size%512 != 0:
+		return damaged("JSON field _header.block_size is %d", size)
+	case f.LCN0 < 0 || f.Start < 0 || lcn0 < 0 || lcn0 > g.Length:
+		return damaged("JSON fields _file_system: lcn0_offset %d, start %d", f.LCN0, f.Start)
+	case g.BootSectorOffset < 0 || g.BootSectorOffset > g.Length,
+		f.ReservedLength < 0 || f.ReservedLength > g.Length-g.BootSectorOffset:
+		return damaged("JSON fields boot_sector_offset %d, reserved_sectors_byte_length %d", g.BootSectorOffset, f.ReservedLength)
+	case f.ReservedLength > 0 && g.BootSectorOffset+f.ReservedLength > lcn0:
+		return damaged("JSON field reserved_sectors_byte_length %d reaches over lcn0_offset", f.ReservedLength)
+	}
+	return nil
+}

@@ -1,0 +1,360 @@
+package image
+
+import (
+	"crypto/md5"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+
+	"ingot/internal/block"
+	"ingot/internal/image/internal/frame"
+	"ingot/internal/image/internal/md5lanes"
+)
+
+// Volume is a partition at a point in time: a block.Reader over its bytes, in
+// which what is not stored reads as zeros. Blocks are checked by their MD5
+// before a byte of them is given out.
+type Volume struct {
+	Doc *Partition
+
+	chain  *Chain
+	level  frame.Level
+	size   int64
+	spaces []space // ascending, apart
+	pool   sync.Pool
+}
+
+// Size implements block.Reader: the length of the partition in bytes.
+func (v *Volume) Size() int64 { return v.size }
+
+// BlockSize is the size of a block in bytes: reads that begin on one and are a
+// multiple of it are the fastest.
+func (v *Volume) BlockSize() int64 { return v.Doc.Header.BlockSize }
+
+// Stored is the map of what the image holds of the partition. It walks the
+// index in the file and holds none of it.
+func (v *Volume) Stored() block.Map { return stored{v} }
+
+type stored struct{ v *Volume }
+
+func (m stored) Extents() iter.Seq2[block.Extent, error] {
+	return func(yield func(block.Extent, error) bool) {
+		for i := range m.v.spaces {
+			if !m.v.walk(&m.v.spaces[i], yield) {
+				return
+			}
+		}
+	}
+}
+
+// elements walks the index of one space until f returns false.
+func (v *Volume) elements(s *space, f func(piece int64, e *element) bool) error {
+	const step = 2048
+	buf := make([]byte, step*elementSize)
+	for i := int64(0); i < s.count; i += step {
+		n := min(step, s.count-i)
+		if _, err := v.chain.blob.ReadAt(buf[:n*elementSize], s.elems+i*elementSize); err != nil {
+			return fmt.Errorf("read the index of partition %d: %w", v.Doc.Header.Number, err)
+		}
+		for k := range n {
+			var e element
+			e.decode(buf[k*elementSize:])
+			if !f(i+k, &e) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// walk yields the stored extents of one space.
+func (v *Volume) walk(s *space, yield func(block.Extent, error) bool) bool {
+	var cur block.Extent
+	more := true
+	err := v.elements(s, func(piece int64, e *element) bool {
+		if e.size == 0 {
+			return true
+		}
+		off, length := s.base+piece*s.piece, s.length(piece)
+		if cur.Len > 0 && cur.End() == off {
+			cur.Len += length
+			return true
+		}
+		if cur.Len > 0 {
+			more = yield(cur, nil)
+		}
+		cur = block.Extent{Off: off, Len: length}
+		return more
+	})
+	switch {
+	case !more:
+		return false
+	case err != nil:
+		yield(block.Extent{}, err)
+		return false
+	}
+	return cur.Len == 0 || yield(cur, nil)
+}
+
+// ReadAt implements block.Reader. An error of damaged content wraps ErrDamaged
+// and says which bytes of the partition it concerns.
+func (v *Volume) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > v.size {
+		return 0, fmt.Errorf("read partition %d at byte %d: it has %d", v.Doc.Header.Number, off, v.size)
+	}
+	whole := len(p)
+	p = p[:min(int64(len(p)), v.size-off)]
+	done := 0
+	for done < len(p) {
+		n, err := v.readSome(p[done:], off+int64(done))
+		if err != nil {
+			return done, fmt.Errorf("read partition %d: %w", v.Doc.Header.Number, err)
+		}
+		done += n
+	}
+	if done < whole {
+		return done, io.EOF
+	}
+	return done, nil
+}
+
+// readSome fills the front of p from one space, or from the gap before the
+// next, and says how much that was.
+func (v *Volume) readSome(p []byte, off int64) (int, error) {
+	for i := range v.spaces {
+		s := &v.spaces[i]
+		if off < s.base {
+			return zero(p, s.base-off), nil
+		}
+		if off < s.end() {
+			return v.readSpace(s, p, off)
+		}
+	}
+	return zero(p, int64(len(p))), nil
+}
+
+func zero(p []byte, n int64) int {
+	p = p[:min(n, int64(len(p)))]
+	clear(p)
+	return len(p)
+}
+
+// readSpace reads whole pieces straight into p, or a part of one by way of a
+// buffer.
+func (v *Volume) readSpace(s *space, p []byte, off int64) (int, error) {
+	i, skip := (off-s.base)/s.piece, (off-s.base)%s.piece
+	fail := func(_ int64, err error) error { return err }
+	var n, fit int64
+	for skip == 0 && i+n < (s.size+s.piece-1)/s.piece && fit+s.length(i+n) <= int64(len(p)) {
+		fit += s.length(i + n)
+		n++
+	}
+	if n > 0 {
+		return int(fit), v.load(s, i, n, p[:fit], fail)
+	}
+	t := v.tools()
+	defer v.pool.Put(t)
+	if int64(cap(t.piece)) < s.piece {
+		t.piece = make([]byte, s.piece)
+	}
+	b := t.piece[:s.length(i)]
+	if err := v.load(s, i, 1, b, fail); err != nil {
+		return 0, err
+	}
+	return copy(p, b[skip:]), nil
+}
+
+// tools is what one reading goroutine needs.
+type tools struct {
+	dec    *frame.Decoder
+	elems  []element
+	raw    []byte // encoded elements
+	stored []byte
+	piece  []byte
+	sums   [][md5.Size]byte
+}
+
+func (v *Volume) tools() *tools {
+	if t, ok := v.pool.Get().(*tools); ok {
+		return t
+	}
+	return &tools{dec: frame.NewDecoder(v.level)}
+}
+
+// load decodes the n pieces from number first on into dst, which is as long as
+// they are together; those not stored become zeros. bad is told of every piece
+// that is damaged; what it returns ends the load, nil goes on.
+func (v *Volume) load(s *space, first, n int64, dst []byte, bad func(piece int64, err error) error) error {
+	t := v.tools()
+	defer v.pool.Put(t)
+	if err := v.readElements(t, s, first, n); err != nil {
+		return err
+	}
+	for i := int64(0); i < n; {
+		group := v.group(t.elems[i:])
+		lo := i * s.piece
+		hi := min(lo+group*s.piece, int64(len(dst)))
+		if t.elems[i].size == 0 {
+			clear(dst[lo:hi])
+		} else if err := v.loadGroup(t, s, first+i, t.elems[i:i+group], dst[lo:hi], bad); err != nil {
+			return err
+		}
+		i += group
+	}
+	return nil
+}
+
+// readElements reads the index elements of n pieces; those behind the end of
+// the index are free.
+func (v *Volume) readElements(t *tools, s *space, first, n int64) error {
+	if int64(cap(t.elems)) < n {
+		t.elems, t.raw, t.sums = make([]element, n), make([]byte, n*elementSize), make([][md5.Size]byte, n)
+	}
+	t.elems = t.elems[:n]
+	clear(t.elems)
+	have := max(min(n, s.count-first), 0)
+	raw := t.raw[:have*elementSize]
+	if _, err := v.chain.blob.ReadAt(raw, s.elems+first*elementSize); err != nil && have > 0 {
+		return fmt.Errorf("read the index: %w", err)
+	}
+	for i := range have {
+		t.elems[i].decode(raw[i*elementSize:])
+	}
+	return nil
+}
+
+// maxGroup bounds the bytes that are read at once.
+const maxGroup = 8 << 20
+
+// group counts the elements at the front of es that are free, or that are
+// stored one behind the other in the file and so can be read at once.
+func (v *Volume) group(es []element) int64 {
+	n, total := 1, int64(es[0].size)
+	for n < len(es) {
+		prev, e := &es[n-1], &es[n]
+		total += int64(e.size)
+		if (e.size == 0) != (es[0].size == 0) || e.size > 0 &&
+			(e.file != prev.file || e.pos != prev.pos+int64(prev.size) || total > maxGroup) {
+			break
+		}
+		n++
+	}
+	return int64(n)
+}
+
+// loadGroup reads and decodes neighbouring stored pieces.
+func (v *Volume) loadGroup(t *tools, s *space, first int64, es []element, dst []byte, bad func(int64, error) error) error {
+	stored, err := v.readStored(t, s, es)
+	if err != nil {
+		if len(es) == 1 {
+			return bad(first, v.where(s, first, err))
+		}
+		// One of them is out of bounds or cannot be read: find out which.
+		for i := range es {
+			lo := int64(i) * s.piece
+			hi := min(lo+s.piece, int64(len(dst)))
+			if err := v.loadGroup(t, s, first+int64(i), es[i:i+1], dst[lo:hi], bad); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	failed := make(map[int]error)
+	for i := range es {
+		lo := int64(i) * s.piece
+		raw := dst[lo:min(lo+s.piece, int64(len(dst)))]
+		n, err := t.dec.Decode(raw, stored[:es[i].size])
+		if err == nil && n != len(raw) {
+			err = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
+		}
+		if err != nil {
+			failed[i] = err
+			clear(raw)
+		}
+		stored = stored[es[i].size:]
+	}
+	sums := t.sums[:len(es)]
+	md5lanes.Sums(sums, dst, int(s.piece))
+	for i := range es {
+		err := failed[i]
+		if err == nil && sums[i] != es[i].sum {
+			err = fmt.Errorf("its MD5 is wrong")
+		}
+		if err != nil {
+			if err := bad(first+int64(i), v.where(s, first+int64(i), err)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readStored reads what is stored of neighbouring pieces, after a look at
+// whether it can be there.
+func (v *Volume) readStored(t *tools, s *space, es []element) ([]byte, error) {
+	var total int64
+	end := v.chain.Doc.Header.IndexPosition
+	for i := range es {
+		e := &es[i]
+		switch {
+		case int64(e.file) != v.chain.Doc.Header.FileNumber && !v.merged(e.file):
+			return nil, fmt.Errorf("its index element names file %d, which is not part of this image", e.file)
+		case e.pos < 0 || e.pos > end || int64(e.size) > end-e.pos:
+			return nil, fmt.Errorf("its index element (position %d, length %d) does not lie in the %d bytes of data", e.pos, e.size, end)
+		case int64(e.size) > 2*s.piece+4096:
+			return nil, fmt.Errorf("its stored length %d is too much for %d bytes", e.size, s.piece)
+		}
+		total += int64(e.size)
+	}
+	if int64(cap(t.stored)) < total {
+		t.stored = make([]byte, total)
+	}
+	b := t.stored[:total]
+	if _, err := v.chain.blob.ReadAt(b, es[0].pos); err != nil {
+		return nil, fmt.Errorf("read image file at byte %d: %w", es[0].pos, err)
+	}
+	return b, nil
+}
+
+// merged says whether consolidation moved the blocks of file n into this one.
+func (v *Volume) merged(n uint16) bool {
+	for _, m := range v.chain.Doc.Header.MergedFiles {
+		if m == int64(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// where puts the place into an error of one piece.
+func (v *Volume) where(s *space, piece int64, err error) error {
+	off := s.base + piece*s.piece
+	return fmt.Errorf("%w: block %d (bytes %d to %d of the partition): %w", ErrDamaged, piece, off, off+s.length(piece)-1, err)
+}
+
+// Totals is how much an image holds of a partition.
+type Totals struct {
+	Blocks int64 // stored ones
+	Raw    int64 // bytes of these on the disk
+	Stored int64 // bytes of these in the file
+}
+
+// Totals counts what is stored. It reads the whole index.
+func (v *Volume) Totals() (t Totals, err error) {
+	for i := range v.spaces {
+		s := &v.spaces[i]
+		err := v.elements(s, func(piece int64, e *element) bool {
+			if e.size > 0 {
+				t.Blocks++
+				t.Raw += s.length(piece)
+				t.Stored += int64(e.size)
+			}
+			return true
+		})
+		if err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}

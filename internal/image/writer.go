@@ -1,0 +1,298 @@
+package image
+
+import (
+	"bufio"
+	"context"
+	"crypto/md5"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"ingot/internal/dest"
+	"ingot/internal/disk"
+)
+
+// ReservedPiece is how many bytes of a FAT volume's reserved area one index
+// element covers.
+const ReservedPiece = 4 << 20
+
+// Writer writes one image file, front to back. It is not for concurrent use.
+type Writer struct {
+	doc  *Document
+	file dest.Pending
+	out  *bufio.Writer
+	pos  int64
+
+	index indexWriter
+	parts []finishedPart
+	cur   *openPart
+	metas [][]byte // of each disk: its encoded list, ready to write
+	err   error    // the first one; nothing is written after it
+}
+
+// finishedPart is a partition whose index lies in the indexWriter.
+type finishedPart struct {
+	disk int
+	size int64
+	sum  [md5.Size]byte
+}
+
+// openPart is the partition that is being written.
+type openPart struct {
+	counts indexCounts
+	next   [2]int64 // the number of the next element, of each area
+	start  int64    // of its payload in the indexWriter
+}
+
+// Area is one of the two rows of pieces a partition is stored in.
+type Area int
+
+// The reserved area comes first; only FAT volumes have one.
+const (
+	Reserved Area = iota
+	Blocks
+)
+
+// Options of a Writer.
+type Options struct {
+	// TempDir is where the index of a large disk waits; "" is the system's
+	// folder for temporary files.
+	TempDir string
+}
+
+// Create begins the image file name in store. The positions and counts in doc
+// are filled in by the Writer; everything else is the caller's.
+func Create(ctx context.Context, store dest.Store, name string, doc *Document, opts Options) (*Writer, error) {
+	file, err := store.Create(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{doc: doc, file: file, out: bufio.NewWriterSize(file, 1<<20), index: indexWriter{dir: opts.TempDir, sum: md5.New()}}, nil
+}
+
+// Size is the number of bytes written so far.
+func (w *Writer) Size() int64 { return w.pos }
+
+// Disk begins a disk: the metadata that belongs to it. Disks come in the order
+// of the document, each followed by its partitions.
+func (w *Writer) Disk(track0 []byte, ebrs []disk.BootRecord) error {
+	if len(track0) == 0 {
+		return w.fail(errors.New("write disk metadata: track 0 is empty"))
+	}
+	m, payload := newMeta(nameTrack0, track0, len(ebrs) == 0)
+	list := append(m.encode(), payload...)
+	if len(ebrs) > 0 {
+		m, payload := newMeta(nameEPT, encodeEPT(ebrs), true)
+		list = append(append(list, m.encode()...), payload...)
+	}
+	w.metas = append(w.metas, list)
+	return nil
+}
+
+// Begin begins the next partition of the current disk, with so many pieces in
+// its reserved area and so many blocks.
+func (w *Writer) Begin(reserved, blocks int64) error {
+	c := indexCounts{reserved, blocks}
+	if c.size() > 1<<32-1 || blocks > 1<<31-1 {
+		return w.fail(fmt.Errorf("write partition: %d blocks are more than an index can hold; choose a larger block size", blocks))
+	}
+	w.index.sum.Reset()
+	w.cur = &openPart{counts: c, start: w.index.size}
+	return w.count(reserved)
+}
+
+func (w *Writer) count(n int64) error {
+	_, err := w.index.Write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
+	return w.fail(err)
+}
+
+// Put stores a batch. Batches of an area come in ascending order; blocks that
+// are left out between them are recorded as free.
+func (w *Writer) Put(a Area, b *Batch) error {
+	if w.err != nil {
+		return w.err
+	}
+	if a == Blocks {
+		if err := w.endReserved(); err != nil {
+			return err
+		}
+	}
+	if err := w.skipTo(a, b.First); err != nil {
+		return err
+	}
+	total := w.cur.counts.blocks
+	if a == Reserved {
+		total = w.cur.counts.reserved
+	}
+	if b.First+int64(len(b.Lens)) > total {
+		return w.fail(fmt.Errorf("store blocks %d to %d: there are %d", b.First, b.First+int64(len(b.Lens))-1, total))
+	}
+	var raw [elementSize]byte
+	for i, n := range b.Lens {
+		e := element{pos: w.pos, sum: b.Sums[i], size: uint32(n), file: uint16(w.doc.Header.FileNumber)}
+		w.pos += int64(n)
+		e.encode(raw[:])
+		if _, err := w.index.Write(raw[:]); err != nil {
+			return w.fail(err)
+		}
+	}
+	w.cur.next[a] += int64(len(b.Lens))
+	_, err := w.out.Write(b.Data)
+	return w.fail(err)
+}
+
+// skipTo records the blocks before number n as free.
+func (w *Writer) skipTo(a Area, n int64) error {
+	gap := n - w.cur.next[a]
+	if gap < 0 {
+		return w.fail(fmt.Errorf("store block %d: %d was stored before", n, w.cur.next[a]-1))
+	}
+	zero := make([]byte, min(gap, 4096)*elementSize)
+	for gap > 0 {
+		k := min(gap, 4096)
+		if _, err := w.index.Write(zero[:k*elementSize]); err != nil {
+			return w.fail(err)
+		}
+		gap -= k
+	}
+	w.cur.next[a] = n
+	return nil
+}
+
+// endReserved closes the reserved area of the partition and begins its blocks,
+// once.
+func (w *Writer) endReserved() error {
+	if w.cur.next[Reserved] < 0 {
+		return nil
+	}
+	if err := w.skipTo(Reserved, w.cur.counts.reserved); err != nil {
+		return err
+	}
+	w.cur.next[Reserved] = -1
+	return w.count(w.cur.counts.blocks)
+}
+
+// End finishes the partition; blocks not stored by now are free.
+func (w *Writer) End() error {
+	if w.err != nil {
+		return w.err
+	}
+	if err := w.endReserved(); err != nil {
+		return err
+	}
+	if err := w.skipTo(Blocks, w.cur.counts.blocks); err != nil {
+		return err
+	}
+	p := finishedPart{disk: len(w.metas) - 1, size: w.index.size - w.cur.start}
+	w.index.sum.Sum(p.sum[:0])
+	w.parts = append(w.parts, p)
+	w.cur = nil
+	return nil
+}
+
+// Commit writes the metadata and makes the file an image. When it fails there
+// is none.
+func (w *Writer) Commit(ctx context.Context) error {
+	err := w.err
+	if err == nil {
+		err = w.writeMetadata()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return errors.Join(w.index.close(), w.file.Commit(ctx))
+}
+
+// Abort drops the file. After Commit it does nothing.
+func (w *Writer) Abort() error {
+	w.fail(errors.New("the image was given up"))
+	return errors.Join(w.index.close(), w.file.Abort())
+}
+
+func (w *Writer) writeMetadata() error {
+	w.doc.Header.IndexPosition = w.pos
+	w.doc.Header.DiskCount = int64(len(w.doc.Disks))
+	payloads, err := w.index.reader()
+	if err != nil {
+		return err
+	}
+	next := 0
+	for d, list := range w.metas {
+		w.write(list)
+		for ; next < len(w.parts) && w.parts[next].disk == d; next++ {
+			p := &w.parts[next]
+			m := metaBlock{name: nameIndex, size: p.size, sum: p.sum, flags: flagLast}
+			w.write(m.encode())
+			n, err := io.CopyN(w.out, payloads, p.size)
+			w.pos += n
+			w.fail(err)
+		}
+	}
+	root := w.pos
+	text, err := json.Marshal(w.doc)
+	if err != nil {
+		return fmt.Errorf("write image metadata: %w", err)
+	}
+	m, payload := newMeta(nameJSON, text, true)
+	w.write(m.encode())
+	w.write(payload)
+	w.write(footer(root))
+	w.fail(w.out.Flush())
+	return w.err
+}
+
+func (w *Writer) write(b []byte) {
+	n, err := w.out.Write(b)
+	w.pos += int64(n)
+	w.fail(err)
+}
+
+// fail keeps the first error and gives it back.
+func (w *Writer) fail(err error) error {
+	if w.err == nil {
+		w.err = err
+	}
+	return w.err
+}
+
+// eptRecordSize: boot sector[512], u64 offset on the disk, u16 number and 6
+// bytes of padding. Source: disk_structs.h of the published reader.
+const eptRecordSize = 528
+
+func encodeEPT(ebrs []disk.BootRecord) []byte {
+	out := binary.LittleEndian.AppendUint32(nil, uint32(len(ebrs)))
+	for i := range ebrs {
+		rec := make([]byte, eptRecordSize)
+		copy(rec, ebrs[i].Sector[:])
+		binary.LittleEndian.PutUint64(rec[512:], uint64(ebrs[i].Off))
+		binary.LittleEndian.PutUint16(rec[520:], uint16(ebrs[i].Number))
+		out = append(out, rec...)
+	}
+	return out
+}
+
+func decodeEPT(b []byte) ([]disk.BootRecord, error) {
+	if len(b) < 4 {
+		return nil, damaged("$EPT has %d bytes", len(b))
+	}
+	// The vendor's reader goes by the length and ignores the count.
+	rest := b[4:]
+	if n := binary.LittleEndian.Uint32(b); int64(n)*eptRecordSize > int64(len(rest)) {
+		return nil, damaged("$EPT: count %d does not fit into %d bytes", n, len(b))
+	}
+	var out []disk.BootRecord
+	for ; len(rest) >= eptRecordSize; rest = rest[eptRecordSize:] {
+		r := disk.BootRecord{
+			Off:    int64(binary.LittleEndian.Uint64(rest[512:])),
+			Number: int(binary.LittleEndian.Uint16(rest[520:])),
+		}
+		copy(r.Sector[:], rest)
+		out = append(out, r)
+	}
+	return out, nil
+}
