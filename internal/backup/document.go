@@ -1,0 +1,190 @@
+package backup
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"ingot/internal/disk"
+	"ingot/internal/image"
+)
+
+// Naming says how the image file is called and what it says of its making.
+type Naming struct {
+	// Template is the name up to "-00-00.mrimgx"; "" is "{IMAGEID}". It may
+	// hold {IMAGEID}, {DATE}, {TIME}, {HOST} and {DISK}.
+	Template string
+	Time     time.Time
+	Host     string
+	Disk     string
+	// Destination is the folder, for the record in the image.
+	Destination string
+	Version     string
+}
+
+// Extension is that of image files of the layout.
+const Extension = ".mrimgx"
+
+// File is the file name of the full with this image id.
+func (n Naming) File(imageID string) string {
+	t := n.Template
+	if t == "" {
+		t = "{IMAGEID}"
+	}
+	name := strings.NewReplacer(
+		"{IMAGEID}", imageID,
+		"{DATE}", n.Time.Format("2006-01-02"),
+		"{TIME}", n.Time.Format("150405"),
+		"{HOST}", n.Host,
+		"{DISK}", n.Disk,
+	).Replace(strings.TrimSuffix(t, Extension))
+	return strings.Map(plainRune, name) + "-00-00" + Extension
+}
+
+// plainRune keeps out what file systems of either kind do not take in a name.
+func plainRune(r rune) rune {
+	if r < ' ' || strings.ContainsRune(`<>:"/\|?*`, r) {
+		return '_'
+	}
+	return r
+}
+
+// document is the JSON of the image to be.
+func (p *Plan) document(n Naming) (*image.Document, error) {
+	var id [24]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("make an image id: %w", err)
+	}
+	imageID := strings.ToUpper(hex.EncodeToString(id[:8]))
+	guid := id[8:]
+	guid[6], guid[8] = guid[6]&0x0F|0x40, guid[8]&0x3F|0x80 // RFC 9562, version 4
+	def, err := p.definition()
+	if err != nil {
+		return nil, err
+	}
+	file := n.File(imageID)
+	host := n.Host
+	if host == "" {
+		host, _ = os.Hostname()
+	}
+	doc := &image.Document{
+		Auxiliary: image.Auxiliary{
+			Definition: def, Destination: n.Destination, Bootable: p.Bootable,
+			UniquePrefix: "imageid", Maker: n.Version,
+		},
+		Compression: image.Compression{Level: p.opts.Compression, Method: "zstd"},
+		Encryption:  image.Encryption{AESType: "none"},
+		Header: image.Header{
+			BackupFormat: "partition", BackupType: "full", JSONVersion: 1, DiskCount: 1, MergedFiles: []int64{},
+			BackupGUID: fmt.Sprintf("%x-%x-%x-%x-%x", guid[:4], guid[4:6], guid[6:8], guid[8:10], guid[10:16]),
+			BackupTime: n.Time.Unix(), BackupsetTime: n.Time.Unix(),
+			ImageID: imageID, NetBIOSName: strings.ToUpper(host),
+		},
+		Disks: []image.Disk{p.diskDocument(file)},
+	}
+	return doc, nil
+}
+
+// definition is the backup definition the image embeds, in the schema of the
+// layout.
+func (p *Plan) definition() (json.RawMessage, error) {
+	type source struct {
+		Number     int    `json:"number"`
+		Partitions []int  `json:"partitions"`
+		Signature  string `json:"signature"`
+	}
+	src := source{Number: p.Source.Info.Number, Signature: p.Source.Layout.ID}
+	for i := range p.Parts {
+		src.Partitions = append(src.Partitions, p.Parts[i].Number)
+	}
+	return json.Marshal(struct {
+		Format      string   `json:"backup_format"`
+		Comment     string   `json:"comment"`
+		Compression string   `json:"compression_level"`
+		Disks       []source `json:"disks"`
+		FileType    string   `json:"file_type"`
+		Intelligent bool     `json:"intelligent_sector_copy"`
+	}{"partition", p.opts.Comment, p.opts.Compression, []source{src}, "image", !p.opts.AllSectors})
+}
+
+func (p *Plan) diskDocument(file string) image.Disk {
+	l, info := p.Source.Layout, p.Source.Info
+	media := "fixed_media"
+	if info.Removable {
+		media = "removable_media"
+	}
+	format := "mbr"
+	if l.Scheme == disk.SchemeGPT {
+		format = "gpt"
+	}
+	d := image.Disk{
+		Descriptor: image.DiskDescriptor{
+			Description:  strings.TrimSpace(info.Vendor + " " + info.Model + " " + info.Revision),
+			Manufacturer: info.Vendor, ProductID: info.Model, Revision: info.Revision, Serial: info.Serial,
+		},
+		// The geometry every PC has used since disks stopped having one.
+		Geometry: image.DiskGeometry{
+			BytesPerSector: l.SectorSize, DiskSize: l.Size, MediaType: media,
+			SectorsPerTrack: 63, TracksPerCylinder: 255, Cylinders: l.Size / (63 * 255 * l.SectorSize),
+		},
+		Header: image.DiskHeader{
+			Format: format, Number: int64(info.Number), Signature: l.ID,
+			PartitionCount: int64(len(p.Parts)), ExtendedCount: int64(len(l.EBRs)),
+		},
+	}
+	for i := range p.Parts {
+		d.Partitions = append(d.Partitions, p.Parts[i].document(file, l.SectorSize))
+	}
+	return d
+}
+
+func (part *Part) document(file string, sector int64) image.Partition {
+	_, blocks := part.areas()
+	info := &part.Info
+	out := image.Partition{
+		FileSystem: image.FileSystem{
+			BitLocker: "none", Type: layoutType(info.Type), VolumeLabel: info.Label, PartitionIndex: int64(part.Number),
+			Start: part.Off, End: part.Off + part.Len - 1, LCN0: part.Off + info.DataStart, ReservedLength: info.DataStart,
+			FATOffset: info.FATOffset, MFTOffset: info.MFTOffset, MFTRecordSize: info.MFTRecordSize,
+			TotalClusters: info.TotalClusters, FreeClusters: info.FreeClusters,
+		},
+		Geometry: image.PartitionGeometry{Start: part.Off, End: part.Off + part.Len - 1, Length: part.Len},
+		Header: image.PartitionHeader{
+			BlockCount: blocks.count(), BlockSize: part.BlockSize, Number: int64(part.Number),
+			HistoryCount: 1, History: []image.FileHistory{{Name: file}},
+		},
+		Entry: image.PartitionEntry{
+			Active: part.Active, BootSector: part.Off / sector, Sectors: part.Len / sector,
+			Kind: "primary", Status: int64(part.Status), Type: int64(part.MBRType),
+		},
+	}
+	if info.Type == "BitLocker" {
+		out.FileSystem.BitLocker = "locked"
+	}
+	if info.MFTOffset > 0 {
+		out.FileSystem.MFTOffset += part.Off
+	}
+	if info.SectorSize > 0 {
+		out.FileSystem.SectorsPerCluster = info.ClusterSize / info.SectorSize
+	}
+	if part.Logical {
+		out.Entry.Kind = "logical"
+	}
+	if part.MBRType == 0 {
+		out.Entry.Type = 0x07 // what a GPT partition is given, as in the vendor's images
+	}
+	return out
+}
+
+// layoutType is the file-system name that the layout knows.
+func layoutType(t string) string {
+	switch t {
+	case "NTFS", "FAT32", "FAT16", "FAT12", "exFAT", "ReFS", "ext":
+		return t
+	}
+	return "unknown"
+}

@@ -1,0 +1,220 @@
+package backup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ingot/internal/block"
+	"ingot/internal/disk"
+	"ingot/internal/filesys"
+)
+
+// Source is a disk that holds still while it is imaged.
+type Source struct {
+	Info   disk.Info
+	Reader block.Reader
+	Layout *disk.Layout
+}
+
+// Options say what to image and how. The zero value images every partition
+// with medium compression and leaves free space out.
+type Options struct {
+	// Partitions are the numbers of those to image; none means all.
+	Partitions []int
+	// Windows images those that Windows needs to start, and no others.
+	Windows bool
+	// Compression is a level of the layout; "" is medium, which costs little
+	// more time than none and halves the size.
+	Compression string
+	// AllSectors images free space too (forensics, undeleting).
+	AllSectors bool
+	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
+	BlockSize int64
+	// Comment is kept in the image.
+	Comment string
+	// TempDir is where the index waits while a large disk is imaged; "" is
+	// the system's folder for temporary files.
+	TempDir string
+	// Workers is how many windows are under way at once; 0 chooses by the
+	// number of cores.
+	Workers int
+}
+
+// Plan is what an image of a source will hold.
+type Plan struct {
+	Source Source
+	Parts  []Part
+	// Bytes is how much will be read.
+	Bytes int64
+	// Bootable says that the parts are enough for Windows to start.
+	Bootable bool
+	// Notes are worth knowing, Warnings are worth acting upon.
+	Notes, Warnings []string
+
+	opts Options
+}
+
+// Part is one partition of the plan.
+type Part struct {
+	disk.Partition
+	Volume    filesys.Volume
+	Info      filesys.Info
+	BlockSize int64
+	reader    block.Reader
+}
+
+// Name is how messages call the partition.
+func (p *Part) Name() string {
+	name := fmt.Sprintf("partition %d (%s", p.Number, p.Info.Type)
+	if p.Info.Label != "" {
+		name += fmt.Sprintf(" %q", p.Info.Label)
+	}
+	return name + ")"
+}
+
+// Prepare looks at a source and says what an image of it will hold. It reads
+// the file systems' maps and changes nothing.
+func Prepare(src Source, opts Options) (*Plan, error) {
+	if opts.Compression == "" {
+		opts.Compression = "medium"
+	}
+	if err := checkBlockSize(opts.BlockSize); err != nil {
+		return nil, err
+	}
+	p := &Plan{Source: src, opts: opts}
+	all, err := openParts(src)
+	if err != nil {
+		return nil, err
+	}
+	boot := windowsSet(src.Layout, all)
+	p.Parts, err = choose(all, boot, opts)
+	if err != nil {
+		return nil, err
+	}
+	p.Bootable = boot.complete() && boot.within(p.Parts)
+	if opts.Windows {
+		p.Warnings = append(p.Warnings, boot.warnings...)
+	}
+	p.Warnings = append(p.Warnings, src.Layout.Warnings...)
+	for i := range p.Parts {
+		p.finish(&p.Parts[i])
+	}
+	return p, nil
+}
+
+// openParts looks into every partition of the source.
+func openParts(src Source) ([]Part, error) {
+	var parts []Part
+	for _, dp := range src.Layout.Partitions {
+		r, err := block.Section(src.Reader, dp.Off, dp.Len)
+		if err != nil {
+			return nil, fmt.Errorf("open partition %d: %w", dp.Number, err)
+		}
+		v, err := filesys.Open(r)
+		if err != nil {
+			return nil, fmt.Errorf("open partition %d: %w", dp.Number, err)
+		}
+		parts = append(parts, Part{Partition: dp, Volume: v, Info: v.Info(), reader: r})
+	}
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("%s has no partitions", src.Info.Path)
+	}
+	return parts, nil
+}
+
+// finish settles how a chosen partition is imaged.
+func (p *Plan) finish(part *Part) {
+	for _, w := range part.Info.Warnings {
+		p.Warnings = append(p.Warnings, part.Name()+": "+w)
+	}
+	switch {
+	case p.opts.AllSectors:
+		part.Volume = filesys.Whole(part.Volume)
+		part.Info = part.Volume.Info()
+	case part.Info.WholeReason != "":
+		p.copyWhole(part)
+	}
+	part.BlockSize = p.opts.BlockSize
+	if part.BlockSize == 0 {
+		part.BlockSize = DefaultBlockSize(part.Len)
+	}
+	p.Bytes += part.Info.UsedBytes
+}
+
+// mapped are the file systems whose used maps this version reads: one of them
+// that is copied whole is out of order.
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32"}
+
+// copyWhole says that a partition is copied whole, and why. The parts of a
+// file system that is not trusted are not told apart either.
+func (p *Plan) copyWhole(part *Part) {
+	text := fmt.Sprintf("%s is copied whole: %s", part.Name(), part.Info.WholeReason)
+	part.Info.DataStart, part.Info.FATOffset = 0, 0
+	if slices.Contains(mapped, part.Info.Type) {
+		p.Warnings = append(p.Warnings, text)
+		return
+	}
+	p.Notes = append(p.Notes, text)
+}
+
+// choose picks the partitions that the options ask for, in the order of the
+// disk.
+func choose(all []Part, boot *bootSet, opts Options) ([]Part, error) {
+	switch {
+	case opts.Windows && len(opts.Partitions) > 0:
+		return nil, fmt.Errorf("choose either single partitions or the Windows set, not both")
+	case opts.Windows:
+		if boot.windows == nil {
+			return nil, fmt.Errorf("no partition with Windows was found (looked for \\Windows\\System32\\config\\SYSTEM)")
+		}
+		return boot.parts(), nil
+	case len(opts.Partitions) == 0:
+		return all, nil
+	}
+	var out []Part
+	for _, part := range all {
+		if slices.Contains(opts.Partitions, part.Number) {
+			out = append(out, part)
+		}
+	}
+	for _, n := range opts.Partitions {
+		if !slices.ContainsFunc(all, func(p Part) bool { return p.Number == n }) {
+			return nil, fmt.Errorf("there is no partition %d (there are %s)", n, numbers(all))
+		}
+	}
+	return out, nil
+}
+
+func numbers(parts []Part) string {
+	var out []string
+	for i := range parts {
+		out = append(out, fmt.Sprint(parts[i].Number))
+	}
+	return strings.Join(out, ", ")
+}
+
+const (
+	minBlockSize = 64 << 10
+	maxBlockSize = 4 << 20
+	// maxElements is how long an index may become before blocks grow.
+	maxElements = 4 << 20
+)
+
+// DefaultBlockSize is the block size for a partition of size bytes: 64 KiB up
+// to 256 GiB, above that the smallest power of two that keeps its index at 4 Mi
+// elements, and never more than 4 MiB.
+func DefaultBlockSize(size int64) int64 {
+	b := int64(minBlockSize)
+	for b < maxBlockSize && size > b*maxElements {
+		b *= 2
+	}
+	return b
+}
+
+func checkBlockSize(n int64) error {
+	if n != 0 && (n < 4096 || n > maxBlockSize || n&(n-1) != 0) {
+		return fmt.Errorf("block size %d: choose a power of two from 4096 to %d", n, maxBlockSize)
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+
+	"ingot/internal/block"
+	"ingot/internal/dest"
+	"ingot/internal/disk"
+	"ingot/internal/image"
+	"ingot/internal/job"
+	"ingot/internal/pipeline"
+)
+
+// Result is what an image became.
+type Result struct {
+	Name    string `json:"file"`
+	ImageID string `json:"image_id"`
+	Read    int64  `json:"read_bytes"`   // of the source
+	Written int64  `json:"stored_bytes"` // of the image file
+}
+
+// Run writes the image of a plan into store. When it fails, or ctx ends, there
+// is no file of that name.
+func (p *Plan) Run(ctx context.Context, store dest.Store, name Naming, log *job.Log) (*Result, error) {
+	doc, err := p.document(name)
+	if err != nil {
+		return nil, err
+	}
+	file := name.File(doc.Header.ImageID)
+	w, err := image.Create(ctx, store, file, doc, image.Options{TempDir: p.opts.TempDir})
+	if err != nil {
+		return nil, err
+	}
+	meter := log.Stage("image", p.Bytes)
+	if err := p.write(ctx, w, meter); err != nil {
+		return nil, errors.Join(err, w.Abort())
+	}
+	meter.End()
+	if err := p.sameSource(); err != nil {
+		return nil, errors.Join(err, w.Abort())
+	}
+	if err := w.Commit(ctx); err != nil {
+		return nil, err
+	}
+	return &Result{Name: file, ImageID: doc.Header.ImageID, Read: p.Bytes, Written: w.Size()}, nil
+}
+
+// sameSource refuses a source that is no longer as large as it was: what was
+// read of it cannot be of one moment.
+func (p *Plan) sameSource() error {
+	now, err := disk.Stat(p.Source.Info.Path)
+	if err != nil {
+		return fmt.Errorf("look at the source again: %w", err)
+	}
+	if was := p.Source.Reader.Size(); now.Size != was {
+		return fmt.Errorf("the source %s changed its size from %d to %d bytes while it was imaged", p.Source.Info.Path, was, now.Size)
+	}
+	return nil
+}
+
+func (p *Plan) write(ctx context.Context, w *image.Writer, meter *job.Meter) error {
+	l := p.Source.Layout
+	if err := w.Disk(l.Track0, l.EBRs); err != nil {
+		return err
+	}
+	for i := range p.Parts {
+		part := &p.Parts[i]
+		meter.Object(part.Name())
+		if err := p.writePart(ctx, w, part, meter); err != nil {
+			return fmt.Errorf("image %s: %w", part.Name(), err)
+		}
+	}
+	return nil
+}
+
+// area is one of the rows of pieces a partition is stored in.
+type area struct {
+	area  image.Area
+	base  int64 // of its first byte in the partition
+	size  int64
+	piece int64
+	used  block.Map // relative to base
+}
+
+func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
+
+// areas are the reserved area, where the file system has one, and the blocks.
+func (part *Part) areas() (reserved, blocks area) {
+	start := part.Info.DataStart
+	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start)}
+	rest := part.Len - start
+	return reserved, area{image.Blocks, start, rest, part.BlockSize, block.Clip(part.Volume.Used(), start, rest)}
+}
+
+func (p *Plan) writePart(ctx context.Context, w *image.Writer, part *Part, meter *job.Meter) error {
+	reserved, blocks := part.areas()
+	if err := w.Begin(reserved.count(), blocks.count()); err != nil {
+		return err
+	}
+	for _, a := range []area{reserved, blocks} {
+		if err := p.writeArea(ctx, w, part, &a, meter); err != nil {
+			return err
+		}
+	}
+	return w.End()
+}
+
+// item is one window on its way through the pipeline.
+type item struct {
+	window
+	enc   *image.Encoder
+	raw   []byte
+	batch image.Batch
+}
+
+func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *area, meter *job.Meter) error {
+	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
+	defer stop()
+	// Made here, so that a bad level is an error and not a surprise later.
+	if _, err := image.NewEncoder(p.opts.Compression); err != nil {
+		return err
+	}
+	return pipeline.Run(ctx, p.workers(), pipeline.Stages[item]{
+		New: func() *item {
+			enc, _ := image.NewEncoder(p.opts.Compression)
+			return &item{enc: enc}
+		},
+		Read: func(it *item) error {
+			win, err, ok := next()
+			if !ok {
+				return io.EOF
+			}
+			if err != nil {
+				return fmt.Errorf("read the map of used clusters: %w", err)
+			}
+			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
+			return a.read(part.reader, it)
+		},
+		Work: func(it *item) error {
+			zeroFree(it.raw, it.used)
+			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece))
+			return nil
+		},
+		Write: func(it *item) error {
+			var n int64
+			for _, e := range it.used {
+				n += e.Len
+			}
+			meter.Add(n)
+			return w.Put(a.area, &it.batch)
+		},
+	})
+}
+
+// read fills the item with its window of the source. One large read is best;
+// should it fail, perhaps only free space is unreadable, which nobody needs.
+func (a *area) read(r block.Reader, it *item) error {
+	off := it.first * a.piece
+	size := min(it.n*a.piece, a.size-off)
+	if int64(cap(it.raw)) < size {
+		it.raw = make([]byte, max(image.Chunk, size))
+	}
+	it.raw = it.raw[:size]
+	if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
+		return nil
+	}
+	for _, e := range it.used {
+		at := a.base + off + e.Off
+		if n, err := r.ReadAt(it.raw[e.Off:e.End()], at); err != nil {
+			return fmt.Errorf("read bytes %d to %d of the partition: %w", at+int64(n), at+e.Len-1, err)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) workers() int {
+	if p.opts.Workers > 0 {
+		return p.opts.Workers
+	}
+	return 2*runtime.GOMAXPROCS(0) + 1
+}

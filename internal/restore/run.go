@@ -1,0 +1,196 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+
+	"ingot/internal/block"
+	"ingot/internal/job"
+	"ingot/internal/pipeline"
+)
+
+const (
+	// chunk is how many bytes are asked for and written at a time.
+	chunk = 1 << 20
+	// tableReach is how far from either end of a disk a partition table can
+	// be found: protective MBR, GPT header and its usual 128 entries, in
+	// sectors of 512 or 4096 bytes.
+	tableReach = 64 << 10
+)
+
+// ErrDiffers is wrapped by the error of a check that found the target to
+// differ from what was written.
+var ErrDiffers = errors.New("the target does not hold what was written to it")
+
+// Run carries the plan out. When it fails, the target is not to be used: with
+// Table set it has none.
+func (p *Plan) Run(ctx context.Context, log *job.Log) error {
+	if p.Table && !p.opts.Blank {
+		if err := p.wipe(); err != nil {
+			return err
+		}
+	}
+	meter := log.Stage("restore", p.Bytes)
+	for i := range p.Parts {
+		part := &p.Parts[i]
+		meter.Object(part.Name)
+		if err := p.copy(ctx, part, meter); err != nil {
+			return fmt.Errorf("restore %s: %w", part.Name, err)
+		}
+	}
+	meter.End()
+	log.Note("waiting until everything is on the disk")
+	if err := p.sync(); err != nil {
+		return err
+	}
+	for _, w := range p.writes {
+		if _, err := p.target.WriteAt(w.Data, w.Off); err != nil {
+			return fmt.Errorf("write the partition table at byte %d of the target: %w", w.Off, err)
+		}
+	}
+	if err := p.sync(); err != nil {
+		return err
+	}
+	if p.opts.Check {
+		return p.check(ctx, log)
+	}
+	return nil
+}
+
+func (p *Plan) sync() error {
+	if err := p.target.Sync(); err != nil {
+		return fmt.Errorf("sync the target: %w", err)
+	}
+	return nil
+}
+
+// wipe takes the partition tables of the target away.
+func (p *Plan) wipe() error {
+	zeros := make([]byte, min(tableReach, p.target.Size()))
+	for _, off := range []int64{0, p.target.Size() - int64(len(zeros))} {
+		if _, err := p.target.WriteAt(zeros, off); err != nil {
+			return fmt.Errorf("clear the partition table at byte %d of the target: %w", off, err)
+		}
+	}
+	return p.sync()
+}
+
+// item is one request on its way.
+type item struct {
+	extent block.Extent
+	buf    []byte
+	other  []byte
+}
+
+func (it *item) size(b *[]byte) []byte {
+	if int64(cap(*b)) < it.extent.Len {
+		*b = make([]byte, max(chunk, it.extent.Len))
+	}
+	return (*b)[:it.extent.Len]
+}
+
+// each takes all of a part through work, side by side, and then through done,
+// in order.
+func (p *Plan) each(ctx context.Context, part *Part, work, done func(*item) error) error {
+	step := max(chunk/max(part.Step, 1), 1) * max(part.Step, 1)
+	next, stop := iter.Pull2(block.Chunks(part.Used, step))
+	defer stop()
+	workers := p.opts.Workers
+	if workers == 0 {
+		workers = 2*runtime.GOMAXPROCS(0) + 1
+	}
+	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
+		New: func() *item { return new(item) },
+		Read: func(it *item) error {
+			e, err, ok := next()
+			if !ok {
+				return io.EOF
+			}
+			it.extent = e
+			return err
+		},
+		Work: func(it *item) error {
+			it.buf = it.size(&it.buf)
+			if _, err := part.Reader.ReadAt(it.buf, it.extent.Off); err != nil {
+				return err
+			}
+			return work(it)
+		},
+		Write: done,
+	})
+}
+
+func (p *Plan) copy(ctx context.Context, part *Part, meter *job.Meter) error {
+	nothing := func(*item) error { return nil }
+	return p.each(ctx, part, nothing, func(it *item) error {
+		meter.Add(it.extent.Len)
+		if p.opts.Blank && allZero(it.buf) {
+			return nil
+		}
+		at := part.Off + it.extent.Off
+		if _, err := p.target.WriteAt(it.buf, at); err != nil {
+			return fmt.Errorf("write to byte %d of the target: %w", at, err)
+		}
+		return nil
+	})
+}
+
+func allZero(b []byte) bool {
+	return len(b) == 0 || b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
+}
+
+// forgetful is a target that can be told to drop what it caches, so that a
+// check reads the medium and not memory.
+type forgetful interface{ DropCache() error }
+
+// check reads the target back and compares it with the source.
+func (p *Plan) check(ctx context.Context, log *job.Log) error {
+	if f, ok := p.target.(forgetful); ok {
+		if err := f.DropCache(); err != nil {
+			log.Note("the check may read from memory instead of the disk: %v", err)
+		}
+	}
+	meter := log.Stage("check", p.Bytes)
+	for i := range p.Parts {
+		part := &p.Parts[i]
+		meter.Object(part.Name)
+		compare := func(it *item) error {
+			it.other = it.size(&it.other)
+			at := part.Off + it.extent.Off
+			if _, err := p.target.ReadAt(it.other, at); err != nil {
+				return fmt.Errorf("read byte %d of the target: %w", at, err)
+			}
+			if !bytes.Equal(it.buf, it.other) {
+				return fmt.Errorf("%w: bytes %d to %d", ErrDiffers, at, at+it.extent.Len-1)
+			}
+			return nil
+		}
+		err := p.each(ctx, part, compare, func(it *item) error {
+			meter.Add(it.extent.Len)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("check %s: %w", part.Name, err)
+		}
+	}
+	meter.End()
+	return p.checkTable()
+}
+
+func (p *Plan) checkTable() error {
+	for _, w := range p.writes {
+		got := make([]byte, len(w.Data))
+		if _, err := p.target.ReadAt(got, w.Off); err != nil {
+			return fmt.Errorf("read the partition table back at byte %d: %w", w.Off, err)
+		}
+		if !bytes.Equal(got, w.Data) {
+			return fmt.Errorf("partition table: %w: bytes %d to %d", ErrDiffers, w.Off, w.Off+int64(len(w.Data))-1)
+		}
+	}
+	return nil
+}
