@@ -1,0 +1,73 @@
+# `make` alone explains the targets.
+
+GO      ?= go
+FUZZTIME ?= 30s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+WINE_PKGS ?= ./internal/block/... ./internal/dest/... ./internal/pipeline/...
+
+# The tests call mkfs tools, which Debian keeps where users do not look.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race nocgo lint windows fuzz bench large wine cover fixtures clean
+
+help: ## explain the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+build: ## compile bin/ingot
+	$(GO) build -trimpath -o bin/ingot ./cmd/ingot
+
+run: build ## compile, then image, verify and restore a small disk (ingot demo)
+	bin/ingot demo
+
+test: ## vet and all tests; as root installs the Debian packages they need
+	scripts/need-packages.sh test
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race: ## the tests of the packages under the race detector (needs a C compiler)
+	scripts/need-packages.sh test race
+	CGO_ENABLED=1 $(GO) test -race ./internal/...
+
+nocgo: ## build all without cgo, test the packages that choose code by it
+	CGO_ENABLED=0 $(GO) build ./...
+	scripts/cgo-packages.sh | CGO_ENABLED=0 xargs --no-run-if-empty $(GO) test
+
+lint: ## gofmt, vet for Linux and Windows, staticcheck, shellcheck
+	scripts/need-packages.sh lint
+	scripts/lint.sh $(STATICCHECK)
+
+windows: ## build and vet for Windows, amd64 and arm64, tests included
+	for arch in amd64 arm64; do \
+	  echo "windows/$$arch"; \
+	  GOOS=windows GOARCH=$$arch CGO_ENABLED=0 $(GO) build ./... && \
+	  GOOS=windows GOARCH=$$arch CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
+	done
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## compare speed with partclone, ntfsclone and qemu-img (root, 40 GB, long)
+	scripts/need-packages.sh bench
+	bench/bench.sh
+
+large: build ## image and restore large Windows-like disks, compare every file (root, 15 GB)
+	scripts/need-packages.sh test
+	scripts/large.sh
+
+wine: ## run the tests of WINE_PKGS as Windows programs under Wine
+	scripts/need-packages.sh wine
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) test -exec wine $(WINE_PKGS)
+
+cover: ## test coverage, by function, in build/cover.txt
+	mkdir -p build
+	$(GO) test -coverprofile=build/cover.out -coverpkg=./... ./...
+	$(GO) tool cover -func=build/cover.out >build/cover.txt
+	tail -n 1 build/cover.txt
+
+fixtures: ## make the disk of the demo anew (root)
+	scripts/need-packages.sh test
+	test/fixtures/demo-disk.sh cmd/ingot/demo/disk.img.zst cmd/ingot/testdata/demo-disk.files
+
+clean: ## remove what was built
+	rm -rf bin build

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"ingot/internal/job"
+)
+
+// console is where a command talks to.
+type console struct {
+	in        io.Reader
+	out, errs io.Writer
+	json      bool
+}
+
+// emit prints one JSON object on a line.
+func (c *console) emit(v any) error {
+	return json.NewEncoder(c.out).Encode(v)
+}
+
+// terminal says whether w is a screen somebody looks at.
+func terminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// log makes the Log of a run: JSON events on the output, a line that is drawn
+// anew on a terminal, or a plain line now and then.
+func (c *console) log() *job.Log {
+	switch {
+	case c.json:
+		return job.NewLog(func(e job.Event) { _ = c.emit(e) })
+	case terminal(c.errs):
+		return job.NewLog((&painter{w: c.errs}).draw)
+	}
+	return job.NewLog((&printer{w: c.errs, every: 10 * time.Second}).print)
+}
+
+// painter keeps one line of progress on a terminal.
+type painter struct {
+	w     io.Writer
+	drawn bool
+}
+
+func (p *painter) draw(e job.Event) {
+	if e.Kind == job.Progress {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", progressLine(e))
+		p.drawn = true
+		return
+	}
+	if p.drawn {
+		fmt.Fprintln(p.w)
+		p.drawn = false
+	}
+	if text := eventText(e); text != "" {
+		fmt.Fprintln(p.w, text)
+	}
+}
+
+// printer prints a plain line when something happens, and of progress one
+// every so often.
+type printer struct {
+	w     io.Writer
+	every time.Duration
+	last  time.Time
+}
+
+func (p *printer) print(e job.Event) {
+	if e.Kind == job.Progress {
+		if e.Time.Sub(p.last) < p.every {
+			return
+		}
+		fmt.Fprintln(p.w, progressLine(e))
+	} else if text := eventText(e); text != "" {
+		fmt.Fprintln(p.w, text)
+	}
+	p.last = e.Time
+}
+
+func eventText(e job.Event) string {
+	switch e.Kind {
+	case job.Warning:
+		return "Warning: " + e.Text
+	case job.Note:
+		return e.Text
+	}
+	return ""
+}
+
+// progressLine is "image  42%  310 MB/s  0:12 left  partition 3 (NTFS)".
+func progressLine(e job.Event) string {
+	percent := int64(100)
+	if e.Total > 0 {
+		percent = int64(float64(e.Done) / float64(e.Total) * 100)
+	}
+	line := fmt.Sprintf("%-8s%3d%%  %s of %s", e.Stage, min(percent, 100), size(e.Done), size(e.Total))
+	if e.Rate > 0 {
+		line += fmt.Sprintf("  %.0f MB/s", float64(e.Rate)/1e6)
+	}
+	if e.Left > 0 {
+		line += fmt.Sprintf("  %d:%02d left", e.Left/60, e.Left%60)
+	}
+	if e.Object != "" {
+		line += "  " + e.Object
+	}
+	return line
+}
+
+// note prints a line for people; with --json it is left out.
+func (c *console) note(format string, args ...any) {
+	if !c.json {
+		fmt.Fprintf(c.out, format+"\n", args...)
+	}
+}
+
+// confirm asks a question that only the word yes answers.
+func (c *console) confirm(question string) bool {
+	fmt.Fprintf(c.errs, "%s\nType yes to go on: ", question)
+	line, _ := bufio.NewReader(c.in).ReadString('\n')
+	return strings.EqualFold(strings.TrimSpace(line), "yes")
+}
+
+// size is a number of bytes for people.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

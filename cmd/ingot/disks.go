@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ingot/internal/backup"
+	"ingot/internal/block"
+	"ingot/internal/disk"
+	"ingot/internal/filesys"
+)
+
+func newDisks(c *console) *cobra.Command {
+	var sector int64
+	cmd := &cobra.Command{
+		Use:   "disks [DISK-OR-FILE ...]",
+		Short: "List the disks of this machine, or look into disk-image files",
+		Long: `List the disks of this machine with their partitions, or those that are named:
+device paths and raw disk-image files. Nothing is written to them.`,
+		Example: `  sudo ingot disks
+  ingot disks disk.img --json`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			infos, err := diskInfos(paths)
+			if err != nil {
+				return err
+			}
+			var failed []error
+			for _, info := range infos {
+				v, err := lookInto(info, sector)
+				if err != nil {
+					v.Error = err.Error()
+					// A machine's list is no failure because of one odd
+					// disk; a disk that was asked for is.
+					if len(paths) > 0 {
+						failed = append(failed, fmt.Errorf("%s: %w", info.Path, err))
+					}
+				}
+				if c.json {
+					err = c.emit(v)
+				} else {
+					err = v.print(c.out)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return errors.Join(failed...)
+		},
+	}
+	sectorFlag(cmd, &sector)
+	return cmd
+}
+
+func sectorFlag(cmd *cobra.Command, sector *int64) {
+	cmd.Flags().Int64Var(sector, "sector-size", 0, "sector size of a disk-image file in bytes (default: found out)")
+}
+
+func diskInfos(paths []string) ([]disk.Info, error) {
+	if len(paths) == 0 {
+		return disk.List()
+	}
+	var out []disk.Info
+	for _, p := range paths {
+		info, err := disk.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, info)
+	}
+	return out, nil
+}
+
+// lookInto reads the table and the file systems of a disk. When it fails, the
+// view holds what there is.
+func lookInto(info disk.Info, sector int64) (diskView, error) {
+	v := viewDisk(info, nil)
+	f, src, err := openSource(info.Path, sector)
+	if err != nil {
+		return v, err
+	}
+	defer f.Close()
+	v = viewDisk(info, src.Layout)
+	for _, p := range src.Layout.Partitions {
+		r, err := block.Section(f, p.Off, p.Len)
+		if err != nil {
+			return v, fmt.Errorf("partition %d: %w", p.Number, err)
+		}
+		fs, err := filesys.Open(r)
+		if err != nil {
+			return v, fmt.Errorf("partition %d: %w", p.Number, err)
+		}
+		v.Partitions = append(v.Partitions, viewPart(p, fs.Info()))
+	}
+	return v, nil
+}
+
+// openSource opens a disk or disk-image file for reading. The sector size of a
+// device is known; that of a file is found out when sector is 0.
+func openSource(path string, sector int64) (*disk.File, backup.Source, error) {
+	f, err := disk.Open(path)
+	if err != nil {
+		return nil, backup.Source{}, err
+	}
+	if sector == 0 && f.Info.Bus != "file" {
+		sector = f.Info.LogicalSector
+	}
+	l, err := disk.Parse(f, sector)
+	if err != nil {
+		return nil, backup.Source{}, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return f, backup.Source{Info: f.Info, Reader: f, Layout: l}, nil
+}

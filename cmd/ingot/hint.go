@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"ingot/internal/dest"
+	"ingot/internal/disk"
+	"ingot/internal/image"
+	"ingot/internal/restore"
+)
+
+// hint is what a person can do about an error; "" when the error says it all.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, errInterrupted):
+		return "run it again; no unfinished image file was left. The target of a restore that was interrupted has no partition table."
+	case errors.Is(err, dest.ErrExist):
+		return "choose another --name or folder, or move the existing file away."
+	case errors.Is(err, disk.ErrInUse):
+		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
+	case errors.Is(err, image.ErrNotImage):
+		return "check the path; if this was an image, it was cut short and another copy is needed."
+	case errors.Is(err, image.ErrDamaged):
+		return "run 'ingot verify' for the list of all damage; use another copy of the image, and check the disk it lies on."
+	case errors.Is(err, image.ErrUnsupported):
+		return "restore it with the program that made it."
+	case errors.Is(err, restore.ErrDiffers):
+		return "the target disk is failing, or something else wrote to it: use another one."
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room at the destination or choose another one."
+	case errors.Is(err, fs.ErrPermission):
+		return "disks can only be read by the administrator: use sudo (Linux) or an elevated prompt (Windows)."
+	}
+	return ""
+}

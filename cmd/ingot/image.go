@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"ingot/internal/backup"
+	"ingot/internal/dest"
+	"ingot/internal/dest/folder"
+	"ingot/internal/disk"
+	"ingot/internal/image"
+	"ingot/internal/job"
+)
+
+// imageFlags are the flags of ingot image.
+type imageFlags struct {
+	to, partitions, compression, comment, name, blockSize, tempDir string
+	windows, allSectors, verify, dryRun, mounted                   bool
+	sector                                                         int64
+}
+
+func newImage(c *console) *cobra.Command {
+	var fl imageFlags
+	cmd := &cobra.Command{
+		Use:   "image SOURCE --to FOLDER",
+		Short: "Take an image of a disk, or of some of its partitions",
+		Long: `Take an image of the used blocks of a disk, or of a raw disk-image file. The
+source is never written to. It must hold still: partitions that are mounted
+writable are refused, since what is read of them would be of no one moment.
+
+The image appears in the folder when it is complete and on stable storage; a
+run that fails or is interrupted leaves none.
+
+NTFS and FAT volumes are imaged without their free space; everything else is
+copied whole.`,
+		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
+  sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
+  ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
+  ingot image disk.img --to . --dry-run`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			return c.image(cmd.Context(), a[0], &fl)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
+	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
+	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
+	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
+	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
+	f.StringVar(&fl.name, "name", "", "file name up to -00-00.mrimgx, of {IMAGEID} {DATE} {TIME} {HOST} {DISK} (default {IMAGEID})")
+	f.StringVar(&fl.blockSize, "block-size", "", "block size, such as 64K or 1M (default: by the volume's size)")
+	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where the index of a large disk waits (default: the system's)")
+	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
+	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
+	sectorFlag(cmd, &fl.sector)
+	return cmd
+}
+
+// options turns the flags into those of the engine.
+func (fl *imageFlags) options() (backup.Options, error) {
+	o := backup.Options{
+		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
+		Comment: fl.comment, TempDir: fl.tempDir,
+	}
+	var err error
+	if o.Partitions, err = numberList(fl.partitions); err != nil {
+		return o, usageError{err}
+	}
+	if !slices.Contains([]string{image.CompressionNone, image.CompressionMedium, image.CompressionHigh}, fl.compression) {
+		return o, usageError{fmt.Errorf("--compression is %q: choose none, medium or high", fl.compression)}
+	}
+	if fl.blockSize != "" {
+		n, err := binarySize(fl.blockSize)
+		if err != nil {
+			return o, usageError{fmt.Errorf("--block-size is %q: %w", fl.blockSize, err)}
+		}
+		o.BlockSize = n
+	}
+	return o, nil
+}
+
+// binarySize reads 64K, 64KiB or 65536; K, M and G are powers of 1024, as disk
+// tools have them.
+func binarySize(s string) (int64, error) {
+	if last := s[len(s)-1]; strings.ContainsRune("kKmMgGtT", rune(last)) {
+		s += "iB"
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > 1<<62 {
+		return 0, fmt.Errorf("not a size such as 64K or 1M")
+	}
+	return int64(n), nil
+}
+
+// numberList reads "1,3".
+func numberList(s string) ([]int, error) {
+	var out []int
+	for f := range strings.SplitSeq(s, ",") {
+		if f = strings.TrimSpace(f); f == "" {
+			continue
+		}
+		n, err := strconv.Atoi(f)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is not a partition number; give them as 1,3", f)
+		}
+		out = append(out, n)
+	}
+	if s != "" && out == nil {
+		return nil, fmt.Errorf("no partition numbers in %q", s)
+	}
+	return out, nil
+}
+
+func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
+	opts, err := fl.options()
+	if err == nil && fl.to == "" {
+		err = usageError{fmt.Errorf("--to is missing: name the folder that gets the image")}
+	}
+	if err != nil {
+		return err
+	}
+	f, src, err := openSource(source, fl.sector)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	plan, err := backup.Prepare(src, opts)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	store, err := folder.New(fl.to)
+	if err != nil {
+		return err
+	}
+	if err := imageAllowed(f, plan, fl); err != nil {
+		return err
+	}
+	if fl.dryRun {
+		return c.printPlan(plan)
+	}
+	log := c.log()
+	tellPlan(ctx, log, plan, store, opts)
+	host, _ := os.Hostname()
+	abs, _ := filepath.Abs(fl.to)
+	began := time.Now()
+	res, err := plan.Run(ctx, store, backup.Naming{
+		Template: fl.name, Time: began, Host: host, Disk: filepath.Base(source), Destination: abs, Version: version,
+	}, log)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", source, err)
+	}
+	out := imageReport{Result: *res, Folder: abs, Seconds: time.Since(began).Seconds(), Status: "done"}
+	if fl.verify {
+		v, err := verifyFile(ctx, store, res.Name, log)
+		if err != nil {
+			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
+		}
+		out.Verified = v.Blocks
+	}
+	out.Warnings = log.Warnings()
+	return c.printImage(&out)
+}
+
+// imageAllowed refuses what cannot give a good image.
+func imageAllowed(f *disk.File, plan *backup.Plan, fl *imageFlags) error {
+	holds, err := disk.HoldsPath(f, fl.to)
+	if err != nil {
+		return fmt.Errorf("find out which disk %s lies on: %w", fl.to, err)
+	}
+	if holds {
+		return refuse("%s lies on the disk that is to be imaged: choose a destination on another disk", fl.to)
+	}
+	if fl.mounted {
+		return nil
+	}
+	uses, err := f.Users()
+	if err != nil {
+		return fmt.Errorf("find out what uses %s: %w", f.Info.Path, err)
+	}
+	for _, u := range uses {
+		for i := range plan.Parts {
+			part := &plan.Parts[i]
+			if u.Writable && u.Off >= part.Off && u.Off < part.Off+part.Len {
+				return refuse("%s is in use (%s %s %s) and would change while it is imaged: unmount it or remount it read-only, or say --allow-mounted",
+					part.Name(), u.Device, u.Kind, u.Where)
+			}
+		}
+	}
+	return nil
+}
+
+// tellPlan says what a person should know before a run.
+func tellPlan(ctx context.Context, log *job.Log, plan *backup.Plan, store dest.Store, opts backup.Options) {
+	for _, n := range plan.Notes {
+		log.Note("%s", n)
+	}
+	for _, w := range plan.Warnings {
+		log.Warn("%s", w)
+	}
+	need := plan.Bytes
+	if opts.Compression != image.CompressionNone {
+		need = need * 6 / 10 // what disks of PCs come to
+	}
+	if free, err := store.Free(ctx); err == nil && free >= 0 && free < need {
+		log.Warn("the destination has %s free, the image may need %s", size(free), size(need))
+	}
+}
+
+// printPlan is what --dry-run says.
+func (c *console) printPlan(plan *backup.Plan) error {
+	v := viewDisk(plan.Source.Info, plan.Source.Layout)
+	for i := range plan.Parts {
+		p := &plan.Parts[i]
+		pv := viewPart(p.Partition, p.Info)
+		pv.Block = p.BlockSize
+		v.Partitions = append(v.Partitions, pv)
+	}
+	v.Warnings = append(plan.Warnings, plan.Notes...)
+	if c.json {
+		return c.emit(v)
+	}
+	if err := v.print(c.out); err != nil {
+		return err
+	}
+	c.note("%s would be read. Nothing was written.", size(plan.Bytes))
+	return nil
+}
+
+// imageReport is the result of ingot image.
+type imageReport struct {
+	Status string `json:"status"`
+	backup.Result
+	Folder   string   `json:"folder"`
+	Seconds  float64  `json:"seconds"`
+	Verified int64    `json:"verified_blocks,omitempty"`
+	Warnings []string `json:"warnings"`
+}
+
+func (c *console) printImage(r *imageReport) error {
+	if c.json {
+		return c.emit(r)
+	}
+	c.note("%s", filepath.Join(r.Folder, r.Name))
+	c.note("%s read, %s stored, %.1f s, %.0f MB/s", size(r.Read), size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
+	if r.Verified > 0 {
+		c.note("verified: all %d blocks are good", r.Verified)
+	}
+	if n := len(r.Warnings); n > 0 {
+		c.note("done with %d warnings (see above)", n)
+	}
+	return nil
+}
+
+// verifyFile verifies an image and makes damage an error.
+func verifyFile(ctx context.Context, store dest.Store, name string, log *job.Log) (*image.VerifyResult, error) {
+	ch, err := image.Open(ctx, store, name)
+	if err != nil {
+		return nil, err
+	}
+	res, err := verifyChain(ctx, ch, log)
+	if err == nil && len(res.Damaged) > 0 {
+		err = fmt.Errorf("%w: %d places, the first: %w", image.ErrDamaged, len(res.Damaged), res.Damaged[0].Err)
+	}
+	return res, errors.Join(err, ch.Close())
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ingot/internal/disk"
+	"ingot/internal/image"
+	"ingot/internal/restore"
+)
+
+type restoreFlags struct {
+	partitions               string
+	disk                     int
+	yes, check, dryRun, test bool
+}
+
+func newRestore(c *console) *cobra.Command {
+	var fl restoreFlags
+	cmd := &cobra.Command{
+		Use:   "restore IMAGE TARGET",
+		Short: "Restore an image to a disk or a file",
+		Long: `Restore an image to a disk, or to a raw disk-image file that is created sparse
+when it does not exist. What is on the target is shown first, and a yes is asked
+for before anything is overwritten.
+
+Contents are written first and the partition table last: a restore that is cut
+short leaves a disk without a table. Disk and partition ids are kept. On a larger
+disk the rest stays free. With --partitions into partitions of the same place
+and size, the table and all other partitions of the target stay as they are.`,
+		Example: `  sudo ingot restore /mnt/backup/2394E9AA621DDC3A-00-00.mrimgx /dev/sdb
+  sudo ingot restore image.mrimgx /dev/sdb --partitions 3 --check
+  ingot restore image.mrimgx disk.img --yes
+  ingot restore image.mrimgx /dev/sdb --dry-run`,
+		Args: args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, a []string) error { return c.restore(cmd.Context(), a[0], a[1], &fl) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by their number in the image: 1,3 (default all)")
+	f.IntVar(&fl.disk, "disk", 1, "which disk of the image, counted from 1")
+	f.BoolVar(&fl.yes, "yes", false, "do not ask before overwriting")
+	f.BoolVar(&fl.check, "check", false, "read the target back afterwards and compare")
+	f.BoolVar(&fl.test, "verify", false, "verify the whole image before anything is overwritten")
+	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be overwritten, and write nothing")
+	return cmd
+}
+
+func (c *console) restore(ctx context.Context, path, target string, fl *restoreFlags) error {
+	numbers, err := numberList(fl.partitions)
+	if err != nil {
+		return usageError{err}
+	}
+	ch, err := openImage(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	if fl.disk < 1 || fl.disk > len(ch.Disks()) {
+		return usageError{fmt.Errorf("--disk is %d: the image holds %d disks", fl.disk, len(ch.Disks()))}
+	}
+	d := ch.Disks()[fl.disk-1]
+	log := c.log()
+	if fl.test {
+		if err := mustBeGood(ctx, ch, path, c); err != nil {
+			return err
+		}
+	} else if err := ch.CheckIndex(ctx); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	t, err := openRestoreTarget(target, d.Layout, fl.dryRun)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if err := t.allowed(path, d.Layout); err != nil {
+		return err
+	}
+	plan, err := restore.Prepare(restoreSource(d), t.file, t.current, restore.Options{Partitions: numbers, Blank: t.created, Check: fl.check})
+	if err != nil {
+		return refuse("restore %s to %s: %v", path, target, err)
+	}
+	if !c.json || !fl.yes {
+		c.tellRestore(plan, t, target)
+	}
+	if fl.dryRun {
+		return c.restoreDone(&restoreReport{Status: "dry run", Target: target, Bytes: plan.Bytes, Warnings: plan.Warnings})
+	}
+	if !t.created && !fl.yes && !c.confirm(fmt.Sprintf("All that is listed above will be lost on %s.", target)) {
+		return refuse("not confirmed: nothing was changed")
+	}
+	for _, w := range plan.Warnings {
+		log.Warn("%s", w)
+	}
+	began := time.Now()
+	if err := plan.Run(ctx, log); err != nil {
+		return fmt.Errorf("restore %s to %s: %w", path, target, err)
+	}
+	t.keep = true
+	if plan.Table {
+		if err := t.file.Reread(); err != nil {
+			log.Warn("the disk is restored, but the system did not take its new table (%v): restart before using it", err)
+		}
+	}
+	return c.restoreDone(&restoreReport{
+		Status: "done", Target: target, Bytes: plan.Bytes, Seconds: time.Since(began).Seconds(), Checked: fl.check, Warnings: log.Warnings(),
+	})
+}
+
+func mustBeGood(ctx context.Context, ch *image.Chain, path string, c *console) error {
+	res, err := verifyChain(ctx, ch, c.log())
+	if err == nil && len(res.Damaged) > 0 {
+		err = fmt.Errorf("%w: %d places, the first: %w", image.ErrDamaged, len(res.Damaged), res.Damaged[0].Err)
+	}
+	if err != nil {
+		return fmt.Errorf("verify %s before the restore: %w", path, err)
+	}
+	return nil
+}
+
+// restoreSource is a disk of an image as the engine takes it.
+func restoreSource(d *image.ChainDisk) restore.Source {
+	src := restore.Source{Layout: d.Layout}
+	for _, v := range d.Partitions {
+		name := fmt.Sprintf("partition %d (%s", v.Doc.Header.Number, v.Doc.FileSystem.Type)
+		if l := v.Doc.FileSystem.VolumeLabel; l != "" {
+			name += fmt.Sprintf(" %q", l)
+		}
+		src.Parts = append(src.Parts, restore.Part{
+			Number: int(v.Doc.Header.Number), Name: name + ")", Off: v.Doc.Geometry.Start,
+			Reader: v, Used: v.Stored(), Step: v.BlockSize(),
+		})
+	}
+	return src
+}
+
+// restoreTarget is what a restore writes to.
+type restoreTarget struct {
+	path    string
+	file    *disk.File
+	current *disk.Layout // nil: nothing readable is there
+	created bool         // a file that was not there before
+	keep    bool
+}
+
+// openRestoreTarget opens the disk or file, for reading only when nothing is to
+// be written. A file that is not there is made as large as the source disk.
+func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget, error) {
+	t := &restoreTarget{path: path}
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, `\\.\`) {
+		if dryRun {
+			return nil, refuse("%s does not exist: a sparse file of %s would be created", path, size(l.Size))
+		}
+		if err := createSparse(path, l.Size); err != nil {
+			return nil, err
+		}
+		t.created = true
+	}
+	open := disk.OpenTarget
+	if dryRun {
+		open = disk.Open
+	}
+	if t.file, err = open(path); err != nil {
+		t.close()
+		return nil, fmt.Errorf("open restore target: %w", err)
+	}
+	if !t.created {
+		sector := t.file.Info.LogicalSector
+		if t.file.Info.Bus == "file" {
+			sector = 0
+		}
+		// A target without a readable table is overwritten like any other.
+		t.current, _ = disk.Parse(t.file, sector)
+	}
+	return t, nil
+}
+
+func createSparse(path string, n int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("create restore target: %w", err)
+	}
+	if err := f.Truncate(n); err != nil {
+		return errors.Join(fmt.Errorf("create restore target: %w", err), f.Close(), os.Remove(path))
+	}
+	return f.Close()
+}
+
+// allowed refuses a target that must not be overwritten, or cannot carry the
+// disk.
+func (t *restoreTarget) allowed(imagePath string, l *disk.Layout) error {
+	holds, err := disk.HoldsPath(t.file, imagePath)
+	if err != nil {
+		return fmt.Errorf("find out which disk %s lies on: %w", imagePath, err)
+	}
+	if holds {
+		return refuse("the image %s lies on the target itself", imagePath)
+	}
+	info := &t.file.Info
+	if info.Bus != "file" && info.LogicalSector != l.SectorSize {
+		return refuse("the disk of the image has sectors of %d bytes, %s has %d: its partitions would not be found there", l.SectorSize, info.Path, info.LogicalSector)
+	}
+	uses, err := t.file.Users()
+	if err != nil {
+		return fmt.Errorf("find out what uses %s: %w", info.Path, err)
+	}
+	if len(uses) > 0 {
+		return refuse("%s is in use: %s %s %s", info.Path, uses[0].Device, uses[0].Kind, uses[0].Where)
+	}
+	return nil
+}
+
+// close closes the target; a file that this run made and did not finish goes.
+func (t *restoreTarget) close() {
+	if t.file != nil {
+		_ = t.file.Close() // everything was synced, or the run has failed
+	}
+	if t.created && !t.keep {
+		_ = os.Remove(t.path)
+	}
+}
+
+// tellRestore shows what is about to happen.
+func (c *console) tellRestore(plan *restore.Plan, t *restoreTarget, target string) {
+	w := c.errs
+	switch {
+	case t.created:
+		fmt.Fprintf(w, "%s is created.\n", target)
+	case plan.Table:
+		fmt.Fprintf(w, "%s (%s, %s) gets a new partition table. What is on it now is lost:\n", target, size(t.file.Size()), describe(&t.file.Info))
+	default:
+		fmt.Fprintf(w, "%s (%s, %s) keeps its partition table. These partitions are overwritten:\n", target, size(t.file.Size()), describe(&t.file.Info))
+	}
+	for _, p := range plan.Lost {
+		fmt.Fprintf(w, "  partition %d  %s at %s  %s %s\n", p.Number, size(p.Len), size(p.Off), p.TypeName, p.Name)
+	}
+	if !t.created && len(plan.Lost) == 0 {
+		fmt.Fprintln(w, "  (no partition table that can be read)")
+	}
+	fmt.Fprintln(w, "It will hold:")
+	for i := range plan.Parts {
+		p := &plan.Parts[i]
+		fmt.Fprintf(w, "  %s  %s at %s\n", p.Name, size(p.Reader.Size()), size(p.Off))
+	}
+}
+
+func describe(info *disk.Info) string {
+	if s := strings.TrimSpace(info.Vendor + " " + info.Model + " " + info.Serial); s != "" {
+		return s
+	}
+	return info.Bus
+}
+
+// restoreReport is the result of ingot restore.
+type restoreReport struct {
+	Status   string   `json:"status"`
+	Target   string   `json:"target"`
+	Bytes    int64    `json:"bytes"`
+	Seconds  float64  `json:"seconds"`
+	Checked  bool     `json:"checked"`
+	Warnings []string `json:"warnings"`
+}
+
+func (c *console) restoreDone(r *restoreReport) error {
+	if c.json {
+		return c.emit(r)
+	}
+	if r.Status != "done" {
+		c.note("%s would be written. Nothing was changed.", size(r.Bytes))
+		return nil
+	}
+	c.note("%s restored to %s in %.1f s, %.0f MB/s", size(r.Bytes), filepath.Clean(r.Target), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 0.001))
+	if r.Checked {
+		c.note("checked: the target holds what the image holds")
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"ingot/internal/disk"
+	"ingot/internal/filesys"
+)
+
+// diskView is a disk as commands show it, and as --json prints it.
+type diskView struct {
+	Path       string     `json:"path,omitempty"`
+	ByID       []string   `json:"by_id,omitempty"`
+	Model      string     `json:"model,omitempty"`
+	Serial     string     `json:"serial,omitempty"`
+	Bus        string     `json:"bus,omitempty"`
+	Removable  bool       `json:"removable,omitempty"`
+	ReadOnly   bool       `json:"read_only,omitempty"`
+	Scheme     string     `json:"scheme,omitempty"`
+	ID         string     `json:"id,omitempty"`
+	Size       int64      `json:"size_bytes"`
+	Sector     int64      `json:"sector_bytes"`
+	Physical   int64      `json:"physical_sector_bytes,omitempty"`
+	Partitions []partView `json:"partitions"`
+	Warnings   []string   `json:"warnings,omitempty"`
+	Error      string     `json:"error,omitempty"`
+}
+
+// partView is a partition.
+type partView struct {
+	Number     int      `json:"number"`
+	Type       string   `json:"type,omitempty"`
+	TypeName   string   `json:"type_name,omitempty"`
+	Name       string   `json:"name,omitempty"`
+	GUID       string   `json:"guid,omitempty"`
+	FileSystem string   `json:"file_system"`
+	Label      string   `json:"label,omitempty"`
+	Off        int64    `json:"offset_bytes"`
+	Size       int64    `json:"size_bytes"`
+	Used       int64    `json:"used_bytes"`
+	Cluster    int64    `json:"cluster_bytes,omitempty"`
+	Flags      []string `json:"flags,omitempty"`
+	// Stored is what an image file holds of it.
+	Stored   int64    `json:"stored_bytes,omitempty"`
+	Block    int64    `json:"block_bytes,omitempty"`
+	Whole    string   `json:"copied_whole,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+func viewDisk(info disk.Info, l *disk.Layout) diskView {
+	v := diskView{
+		Path: info.Path, ByID: info.ByID, Model: strings.TrimSpace(info.Vendor + " " + info.Model), Serial: info.Serial,
+		Bus: info.Bus, Removable: info.Removable, ReadOnly: info.ReadOnly,
+		Size: info.Size, Sector: info.LogicalSector, Physical: info.PhysicalSector,
+		Partitions: []partView{},
+	}
+	if l != nil {
+		v.Scheme, v.ID, v.Sector, v.Warnings = string(l.Scheme), l.ID, l.SectorSize, l.Warnings
+	}
+	return v
+}
+
+func viewPart(p disk.Partition, fs filesys.Info) partView {
+	return partView{
+		Number: p.Number, Type: p.Type, TypeName: p.TypeName, Name: p.Name, GUID: p.GUID,
+		FileSystem: fs.Type, Label: fs.Label, Off: p.Off, Size: p.Len, Used: fs.UsedBytes,
+		Cluster: fs.ClusterSize, Flags: flags(p), Whole: fs.WholeReason, Warnings: fs.Warnings,
+	}
+}
+
+func flags(p disk.Partition) []string {
+	var out []string
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{{p.ESP, "ESP"}, {p.MSR, "MSR"}, {p.Recovery, "recovery"}, {p.Active, "active"}, {p.ESP || p.Active, "boot"}, {p.Logical, "logical"}} {
+		if f.set {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}
+
+// print shows a disk as a heading and a table.
+func (v *diskView) print(w io.Writer) error {
+	head := []string{v.Path, size(v.Size)}
+	for _, s := range []string{strings.ToUpper(v.Scheme), v.ID, v.Model, v.Serial, v.Bus} {
+		if s != "" {
+			head = append(head, s)
+		}
+	}
+	if v.Removable {
+		head = append(head, "removable")
+	}
+	if v.ReadOnly {
+		head = append(head, "read-only")
+	}
+	head = append(head, fmt.Sprintf("%d-byte sectors", v.Sector))
+	fmt.Fprintln(w, strings.TrimSpace(strings.Join(head, "  ")))
+	if v.Error != "" {
+		fmt.Fprintf(w, "  %s\n", v.Error)
+	}
+	if len(v.Partitions) > 0 {
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, "   #\tOFFSET\tSIZE\tUSED\t\tFILE SYSTEM\tLABEL\tTYPE\tFLAGS")
+		for i := range v.Partitions {
+			v.Partitions[i].print(tw)
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, warning := range v.Warnings {
+		fmt.Fprintf(w, "  Warning: %s\n", warning)
+	}
+	for _, p := range v.Partitions {
+		for _, warning := range p.Warnings {
+			fmt.Fprintf(w, "  Warning: partition %d: %s\n", p.Number, warning)
+		}
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+func (p *partView) print(w io.Writer) {
+	fmt.Fprintf(w, "   %d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Number, size(p.Off), size(p.Size), size(p.Used), bar(p.Used, p.Size),
+		p.FileSystem, p.Label, p.TypeName, strings.Join(p.Flags, ","))
+}
+
+// bar draws how full something is, in ten characters.
+func bar(used, total int64) string {
+	if total <= 0 {
+		return ""
+	}
+	n := int(min(float64(used)/float64(total)*10+0.5, 10))
+	if n == 0 && used > 0 {
+		n = 1
+	}
+	return "[" + strings.Repeat("#", n) + strings.Repeat(".", 10-n) + "]"
+}
