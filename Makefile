@@ -53,7 +53,7 @@ bench: build ## compare speed with partclone, ntfsclone and qemu-img (root, 40 G
 
 large: build ## image and restore large Windows-like disks, compare every file (root, 15 GB)
 	scripts/need-packages.sh test
-	scripts/large.sh
+	test/roundtrip.sh
 
 wine: ## run the tests of WINE_PKGS as Windows programs under Wine
 	scripts/need-packages.sh wine

@@ -27,4 +27,4 @@ echo "staticcheck windows"
 GOOS=windows GOARCH=amd64 CGO_ENABLED=0 "$tool/staticcheck" ./...
 
 echo "shellcheck"
-shellcheck -x -P SCRIPTDIR scripts/*.sh bench/*.sh test/fixtures/*.sh .ci/run
+shellcheck -x -P SCRIPTDIR scripts/*.sh bench/*.sh test/*.sh test/fixtures/*.sh .ci/run

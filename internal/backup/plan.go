@@ -36,8 +36,8 @@ type Options struct {
 	// TempDir is where the index waits while a large disk is imaged; "" is
 	// the system's folder for temporary files.
 	TempDir string
-	// Workers is how many windows are under way at once; 0 chooses by the
-	// number of cores.
+	// Workers is how many windows are under way at once; 0 chooses by cores and
+	// memory.
 	Workers int
 }
 

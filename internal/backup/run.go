@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"runtime"
 
 	"ingot/internal/block"
 	"ingot/internal/dest"
@@ -53,6 +52,9 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, name Naming, log *job.
 // sameSource refuses a source that is no longer as large as it was: what was
 // read of it cannot be of one moment.
 func (p *Plan) sameSource() error {
+	if p.Source.Info.Path == "" {
+		return nil // no disk, and so nothing that grows
+	}
 	now, err := disk.Stat(p.Source.Info.Path)
 	if err != nil {
 		return fmt.Errorf("look at the source again: %w", err)
@@ -125,7 +127,11 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 	if _, err := image.NewEncoder(p.opts.Compression); err != nil {
 		return err
 	}
-	return pipeline.Run(ctx, p.workers(), pipeline.Stages[item]{
+	workers := p.opts.Workers
+	if workers == 0 {
+		workers = pipeline.Items(2 * max(image.Chunk, a.piece)) // raw and stored
+	}
+	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
 		New: func() *item {
 			enc, _ := image.NewEncoder(p.opts.Compression)
 			return &item{enc: enc}
@@ -139,9 +145,14 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 				return fmt.Errorf("read the map of used clusters: %w", err)
 			}
 			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
-			return a.read(part.reader, it)
+			return nil
 		},
+		// Reading is part of the work: with several reads under way, the disk
+		// has the next one at hand while the cores compress.
 		Work: func(it *item) error {
+			if err := a.read(part.reader, it); err != nil {
+				return err
+			}
 			zeroFree(it.raw, it.used)
 			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece))
 			return nil
@@ -176,11 +187,4 @@ func (a *area) read(r block.Reader, it *item) error {
 		}
 	}
 	return nil
-}
-
-func (p *Plan) workers() int {
-	if p.opts.Workers > 0 {
-		return p.opts.Workers
-	}
-	return 2*runtime.GOMAXPROCS(0) + 1
 }

@@ -12,14 +12,15 @@ import (
 )
 
 // platform is what a File keeps for Linux.
-type platform struct{ f *os.File }
+type platform struct{ f *cached }
 
 func openRead(path string) (*File, error) {
 	f, err := open(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	// Advice only: a file system that knows none changes nothing.
+	// Advice only, for what is read by way of the page cache after all: a file
+	// system that knows none changes nothing.
 	_ = unix.Fadvise(int(f.os.f.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
 	return f, nil
 }
@@ -73,7 +74,8 @@ func open(path string, flag int) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &File{Info: info, raw: f, os: platform{f}}, nil
+	c := pastCache(f, flag)
+	return &File{Info: info, raw: c, os: platform{c}}, nil
 }
 
 // bare drops the path that os puts before an error, as the callers name it.
@@ -111,6 +113,15 @@ func (f *File) Reread() error {
 	_, _, e := unix.Syscall(unix.SYS_IOCTL, f.os.f.Fd(), unix.BLKRRPART, 0)
 	if e != 0 && e != syscall.EINVAL {
 		return fmt.Errorf("reread partition table of %s: %w", f.Info.Path, e)
+	}
+	return nil
+}
+
+// DropCache has the system forget what it keeps of the disk in memory, so that
+// what is read next comes from the medium. Call Sync before.
+func (f *File) DropCache() error {
+	if err := f.os.f.dropCache(); err != nil {
+		return fmt.Errorf("drop the cache of %s: %w", f.Info.Path, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"crypto/md5"
 	"fmt"
+	"slices"
 
 	"ingot/internal/image/internal/frame"
 	"ingot/internal/image/internal/md5lanes"
@@ -45,7 +46,7 @@ func frameLevel(level string) (frame.Level, error) {
 // of which may be shorter. The buffers of b are used again.
 func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int) {
 	n := (len(raw) + blockSize - 1) / blockSize
-	b.First, b.Data, b.Lens = first, b.Data[:0], b.Lens[:0]
+	b.First, b.Data, b.Lens = first, slices.Grow(b.Data[:0], n*frame.MaxStored(min(blockSize, len(raw)))), b.Lens[:0]
 	if cap(b.Sums) < n {
 		b.Sums = make([][md5.Size]byte, n)
 	}

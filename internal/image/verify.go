@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"runtime"
 	"sync"
 
 	"ingot/internal/block"
@@ -76,7 +75,7 @@ type verifyItem struct {
 func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
 	next, stop := iter.Pull2(vol.rows(Chunk))
 	defer stop()
-	return pipeline.Run(ctx, 2*runtime.GOMAXPROCS(0)+1, pipeline.Stages[verifyItem]{
+	return pipeline.Run(ctx, pipeline.Items(2*max(Chunk, vol.BlockSize())), pipeline.Stages[verifyItem]{
 		New: func() *verifyItem { return new(verifyItem) },
 		Read: func(it *verifyItem) error {
 			r, err, ok := next()

@@ -69,7 +69,7 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{doc: doc, file: file, out: bufio.NewWriterSize(file, 1<<20), index: indexWriter{dir: opts.TempDir, sum: md5.New()}}, nil
+	return &Writer{doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), index: indexWriter{dir: opts.TempDir, sum: md5.New()}}, nil
 }
 
 // Size is the number of bytes written so far.

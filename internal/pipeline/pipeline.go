@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 )
 
@@ -28,10 +29,18 @@ type Stages[T any] struct {
 	Write func(*T) error // takes the result, in the order of Read
 }
 
+// memory is what the items of a run may take together, in bytes.
+const memory = 96 << 20
+
+// Items is how many items of size bytes a run should have: four for each core,
+// so that all cores are busy while some items wait for the disk or for their
+// turn, but no more than fit into the memory of a small machine.
+func Items(size int64) int {
+	return int(max(min(int64(4*runtime.GOMAXPROCS(0)), memory/max(size, 1)), 2))
+}
+
 // Run moves items through the stages until Read returns io.EOF, a stage fails
-// or ctx is done. At most items of them are under way at once; a number some
-// larger than the cores keeps all of them busy while one item waits for its
-// turn to be written.
+// or ctx is done. At most items of them are under way at once.
 func Run[T any](ctx context.Context, items int, s Stages[T]) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

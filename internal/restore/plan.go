@@ -36,8 +36,8 @@ type Options struct {
 	Blank bool
 	// Check reads everything back and compares.
 	Check bool
-	// Workers is how many requests are under way at once; 0 chooses by the
-	// number of cores.
+	// Workers is how many requests are under way at once; 0 chooses by cores and
+	// memory.
 	Workers int
 }
 

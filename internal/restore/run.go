@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"runtime"
 
 	"ingot/internal/block"
 	"ingot/internal/job"
@@ -102,7 +101,7 @@ func (p *Plan) each(ctx context.Context, part *Part, work, done func(*item) erro
 	defer stop()
 	workers := p.opts.Workers
 	if workers == 0 {
-		workers = 2*runtime.GOMAXPROCS(0) + 1
+		workers = pipeline.Items(3 * step) // raw, stored, and what a check compares with
 	}
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
 		New: func() *item { return new(item) },

@@ -56,7 +56,7 @@ func (s *Store) Create(_ context.Context, name string) (dest.Pending, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", final, err)
 	}
-	return &pending{f: f, folder: s.path, final: final, flush: newFlusher(f)}, nil
+	return &pending{f: f, folder: s.path, final: final, out: newOutput(f)}, nil
 }
 
 // Open implements dest.Store.
@@ -146,21 +146,23 @@ type pending struct {
 	f      *os.File // nil when committed or aborted
 	folder string
 	final  string
-	flush  *flusher
+	out    *output
 }
 
 func (p *pending) Write(b []byte) (int, error) {
-	n, err := p.f.Write(b)
+	n, err := p.out.Write(b)
 	if err != nil {
 		return n, fmt.Errorf("write image file: %w", err)
 	}
-	p.flush.wrote(n)
 	return n, nil
 }
 
 func (p *pending) Commit(context.Context) error {
 	f := p.f
-	err := f.Sync()
+	err := p.out.finish()
+	if err == nil {
+		err = f.Sync()
+	}
 	if err == nil {
 		err = publish(f.Name(), p.final)
 	}
@@ -179,7 +181,7 @@ func (p *pending) Abort() error {
 		return nil
 	}
 	name := p.f.Name()
-	err := p.f.Close()
+	err := errors.Join(p.out.close(), p.f.Close())
 	p.f = nil
 	return errors.Join(err, os.Remove(name))
 }

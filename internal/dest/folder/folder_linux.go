@@ -1,7 +1,9 @@
 package folder
 
 import (
+	"errors"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,25 +26,90 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
-// flusher has the kernel begin to write a growing file out while it still
-// grows, so that the sync at the end finds little to do and memory does not
-// fill with pages that wait.
-type flusher struct {
-	f          *os.File
-	end, begun int64
+// output writes a growing file. Where the file system says how, it writes past
+// the page cache: an image is not read again soon, so caching it would cost a
+// copy and throw out what the machine needs. Else it has the kernel begin to
+// write out while the file still grows, so that the sync at the end finds
+// little to do.
+type output struct {
+	f      *os.File
+	direct *os.File // the same with O_DIRECT; nil: by way of the cache
+	buf    []byte   // aligned; what is not written yet
+	end    int64    // of what was written
+	begun  int64    // of what was sent on its way
 }
 
-// flushStep is how much is begun at a time.
-const flushStep = 32 << 20
+const (
+	// outputBuffer is how much is written at once past the cache.
+	outputBuffer = 4 << 20
+	// flushStep is how much is begun at a time by way of it.
+	flushStep = 32 << 20
+	pageSize  = 4096
+)
 
-func newFlusher(f *os.File) *flusher { return &flusher{f: f} }
-
-func (fl *flusher) wrote(n int) {
-	fl.end += int64(n)
-	if fl.end-fl.begun < flushStep {
-		return
+func newOutput(f *os.File) *output {
+	o := &output{f: f}
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
+	if err != nil || st.Mask&unix.STATX_DIOALIGN == 0 || st.Dio_offset_align == 0 || max(st.Dio_offset_align, st.Dio_mem_align) > pageSize {
+		return o
 	}
-	// A hint: where it is not supported the sync at the end does the work.
-	_ = unix.SyncFileRange(int(fl.f.Fd()), fl.begun, fl.end-fl.begun, unix.SYNC_FILE_RANGE_WRITE)
-	fl.begun = fl.end
+	if o.direct, err = os.OpenFile(f.Name(), os.O_WRONLY|unix.O_DIRECT, 0); err != nil {
+		o.direct = nil
+		return o
+	}
+	b := make([]byte, outputBuffer+pageSize)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % pageSize
+	o.buf = b[skip:][:0:outputBuffer]
+	return o
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	if o.direct == nil {
+		return o.throughCache(p)
+	}
+	done := 0
+	for done < len(p) {
+		k := copy(o.buf[len(o.buf):cap(o.buf)], p[done:])
+		o.buf = o.buf[:len(o.buf)+k]
+		if len(o.buf) == cap(o.buf) {
+			if _, err := o.direct.WriteAt(o.buf, o.end); err != nil {
+				return done, err
+			}
+			o.end += int64(len(o.buf))
+			o.buf = o.buf[:0]
+		}
+		done += k
+	}
+	return done, nil
+}
+
+func (o *output) throughCache(p []byte) (int, error) {
+	n, err := o.f.WriteAt(p, o.end)
+	o.end += int64(n)
+	if o.end-o.begun >= flushStep {
+		// A hint: where it is not supported the sync at the end does the work.
+		_ = unix.SyncFileRange(int(o.f.Fd()), o.begun, o.end-o.begun, unix.SYNC_FILE_RANGE_WRITE)
+		o.begun = o.end
+	}
+	return n, err
+}
+
+// finish writes what is left; its odd length has to go through the cache.
+func (o *output) finish() error {
+	if o.direct == nil {
+		return nil
+	}
+	_, err := o.throughCache(o.buf)
+	return errors.Join(err, o.close())
+}
+
+func (o *output) close() error {
+	if o.direct == nil {
+		return nil
+	}
+	d := o.direct
+	o.direct, o.buf = nil, nil
+	return d.Close()
 }

@@ -1,31 +1,33 @@
 #!/bin/bash
-# large.sh [KIND...]: the main job on real disks: a Windows-like disk is imaged, verified and
+# roundtrip.sh [KIND...]: the main job on real disks: a Windows-like disk is imaged, verified and
 # restored over a target full of garbage; other projects' tools then check the target's table and
 # volumes, and the hash of every file and stream is compared with the source's.
 #
-#   KIND  gpt    4 GiB with copies of /usr/lib
-#         4kn    a disk with 4096-byte sectors
-#         mbr    an MBR disk with logical partitions
-#         cluster64k  C: with 64 KiB clusters
+#   KIND  gpt         512 MiB
+#         mbr         an MBR disk with logical partitions, 512 MiB
+#         4kn         a disk with 4096-byte sectors, 768 MiB
+#         cluster64k  C: with 64 KiB clusters, 1 GiB
+#         large       4 GiB with copies of /usr/lib
 #
 # Needs root, FUSE and about 15 GB below $LARGE_DIR (default /var/tmp/ingot-large; disks made once
 # are kept there). $INGOT is the program (default bin/ingot).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 INGOT=${INGOT:-bin/ingot} DIR=${LARGE_DIR:-/var/tmp/ingot-large} FIXTURES=test/fixtures
-[ -x "$INGOT" ] || { echo "large.sh: no program $INGOT: make build" >&2; exit 1; }
-[ "$(id -u)" = 0 ] || { echo "large.sh: needs root (loop devices and FUSE mounts)" >&2; exit 1; }
+[ -x "$INGOT" ] || { echo "roundtrip.sh: no program $INGOT: make build" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "roundtrip.sh: needs root (loop devices and FUSE mounts)" >&2; exit 1; }
 mkdir -p "$DIR"
 trap 'rm -rf "$DIR/images" "$DIR/target.img" "$DIR/target.sha256"' EXIT
 
 make_disk() {
   [ -e "$DIR/$1.img.sha256" ] && return
   case $1 in
-    gpt) SIZE=large $FIXTURES/windisk.sh "$DIR/$1.img" ;;
-    4kn) SECTOR=4096 SIZE=1G $FIXTURES/windisk.sh "$DIR/$1.img" ;;
-    mbr) SCHEME=mbr SIZE=1G $FIXTURES/windisk.sh "$DIR/$1.img" ;;
+    gpt) $FIXTURES/windisk.sh "$DIR/$1.img" ;;
+    mbr) SCHEME=mbr $FIXTURES/windisk.sh "$DIR/$1.img" ;;
+    4kn) SECTOR=4096 $FIXTURES/windisk.sh "$DIR/$1.img" ;;
+    large) SIZE=large $FIXTURES/windisk.sh "$DIR/$1.img" ;;
     cluster64k) CLUSTER=65536 SIZE=1G $FIXTURES/windisk.sh "$DIR/$1.img" ;;
-    *) echo "large.sh: no kind $1" >&2; exit 2 ;;
+    *) echo "roundtrip.sh: no kind $1" >&2; exit 2 ;;
   esac
 }
 
@@ -53,12 +55,12 @@ round_trip() {
   $FIXTURES/fsck.sh "$DIR/target.img"
   $FIXTURES/hash.sh "$DIR/target.img" >"$DIR/target.sha256"
   diff "$disk.sha256" "$DIR/target.sha256"
-  [ "$(sha256sum "$disk")" = "$sum" ] || { echo "large.sh: the source was written to" >&2; exit 1; }
+  [ "$(sha256sum "$disk")" = "$sum" ] || { echo "roundtrip.sh: the source was written to" >&2; exit 1; }
   echo "PASS $1: $(stat -c %s "$disk") bytes, $(wc -l <"$DIR/target.sha256") files and streams equal," \
     "image of $(stat -c %s "$image") bytes"
 }
 
-[ $# -gt 0 ] || set -- gpt 4kn mbr cluster64k
+[ $# -gt 0 ] || set -- gpt mbr 4kn cluster64k large
 for kind; do
   echo "== $kind"
   make_disk "$kind"

@@ -1,0 +1,242 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ingot is the program, built once.
+var ingot string
+
+func TestMain(m *testing.M) {
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	dir, err := os.MkdirTemp("", "ingot-test-")
+	if err != nil {
+		panic(err)
+	}
+	ingot = filepath.Join(dir, "ingot")
+	if out, err := exec.Command("go", "build", "-o", ingot, "ingot/cmd/ingot").CombinedOutput(); err != nil {
+		fmt.Printf("go build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// sh runs a command that must succeed and gives what it prints.
+func sh(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// fails runs ingot, which must end with the code and say what.
+func fails(t *testing.T, code int, what string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(ingot, args...)
+	out, _ := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), what) {
+		t.Errorf("ingot %s: exit code %d (want %d), want %q in\n%s", strings.Join(args, " "), got, code, what, out)
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Fatal("this test attaches loop devices and mounts file systems: run it as root")
+	}
+}
+
+// TestRealDisks takes Windows-like disks through the program; see roundtrip.sh.
+func TestRealDisks(t *testing.T) {
+	needRoot(t)
+	for _, kind := range []string{"gpt", "mbr", "4kn"} {
+		t.Run(kind, func(t *testing.T) {
+			cmd := exec.Command("./roundtrip.sh", kind)
+			cmd.Env = append(os.Environ(), "INGOT="+ingot, "LARGE_DIR="+t.TempDir())
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			t.Log(lines[len(lines)-1])
+		})
+	}
+}
+
+// attach makes a loop device of a file.
+func attach(t *testing.T, file string, opts ...string) string {
+	t.Helper()
+	dev := strings.TrimSpace(sh(t, "losetup", append(opts, "--find", "--show", file)...))
+	t.Cleanup(func() { sh(t, "losetup", "-d", dev) })
+	return dev
+}
+
+// TestDevices uses block devices instead of files, and what is mounted from
+// them.
+func TestDevices(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	src, dst, out := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img"), filepath.Join(dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "truncate", "-s", "100M", src)
+	sh(t, "truncate", "-s", "150M", dst)
+	sh(t, "sgdisk", "-n", "1:2048:+40M", "-n", "2:0:+20M", src)
+	sh(t, "mkfs.ext4", "-q", "-E", "offset=1048576", src, "40M")
+	mnt := filepath.Join(dir, "mnt")
+	if err := os.Mkdir(mnt, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mount := func(opts string) func() {
+		sh(t, "mount", "-o", opts, src, mnt)
+		return func() { sh(t, "umount", mnt) }
+	}
+	umount := mount("loop,offset=1048576,sizelimit=41943040")
+	fails(t, 4, "is in use", "image", src, "--to", out)
+	fails(t, 4, "lies on the disk", "image", src, "--to", mnt)
+	sh(t, ingot, "image", src, "--to", out, "--partitions", "2", "--name", "free")
+	fails(t, 4, "in use", "restore", filepath.Join(out, "free-00-00.mrimgx"), src, "--yes")
+	umount()
+	umount = mount("loop,ro,offset=1048576,sizelimit=41943040")
+	sh(t, ingot, "image", src, "--to", out, "--name", "ro")
+	umount()
+
+	a, b := attach(t, src), attach(t, dst)
+	text := sh(t, ingot, "image", a, "--to", out, "--name", "dev", "--verify")
+	if !strings.Contains(text, "copied whole") {
+		t.Errorf("nothing is said of the ext4 partition: %s", text)
+	}
+	image := filepath.Join(out, "dev-00-00.mrimgx")
+	sh(t, ingot, "restore", image, b, "--yes", "--check")
+	if v := sh(t, "sgdisk", "-v", b); !strings.Contains(v, "No problems found") || strings.Contains(v, "invalid") {
+		t.Errorf("sgdisk: %s", v)
+	}
+	sh(t, "sync")
+	ext := attach(t, dst, "--offset=1048576", "--sizelimit=41943040")
+	sh(t, "e2fsck", "-fn", ext)
+	for _, part := range [][2]int64{{1048576, 40 << 20}, {1048576 + 40<<20, 20 << 20}} {
+		if !bytes.Equal(read(t, src, part[0], part[1]), read(t, dst, part[0], part[1])) {
+			t.Errorf("the partition at %d differs", part[0])
+		}
+	}
+	if list := sh(t, ingot, "disks", a); !strings.Contains(list, "ext") || !strings.Contains(list, "loop") {
+		t.Errorf("disks: %s", list)
+	}
+	// The image lies on a file system of the target.
+	sh(t, "mount", ext, mnt)
+	sh(t, "cp", image, mnt)
+	fails(t, 4, "", "restore", filepath.Join(mnt, "dev-00-00.mrimgx"), dst, "--yes")
+	sh(t, "umount", mnt)
+}
+
+func read(t *testing.T, path string, off, n int64) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	if _, err := f.ReadAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestInterrupt stops a run in the middle: nothing may be left.
+func TestInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	src, out := filepath.Join(dir, "src.img"), filepath.Join(dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "truncate", "-s", "40G", src) // reads as zeros, for long enough
+	cmd := exec.Command(ingot, "image", src, "--to", out, "--json")
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1<<16)
+	var seen []byte
+	for !bytes.Contains(seen, []byte(`"progress"`)) {
+		n, err := events.Read(buf)
+		if err != nil {
+			t.Fatalf("it ended before it was interrupted: %v\n%s", err, seen)
+		}
+		seen = append(seen, buf[:n]...)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = events.Read(buf)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, _ := os.ReadDir(out); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// demoImage is where the vendor's demo image can be found: see TestVendorImage.
+const demoImage = "INGOT_DEMO_IMAGE"
+
+// TestVendorImage restores an image that Reflect X made. It is not part of the
+// project: INGOT_DEMO_IMAGE names 2394E9AA621DDC3A-00-00.mrimgx (or .zst) of
+// the vendor's public repository macrium/mrimgx_file_layout; without it the
+// test looks in ../shared/format/demo beside the project.
+func TestVendorImage(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	image := filepath.Join(dir, "2394E9AA621DDC3A-00-00.mrimgx")
+	path := os.Getenv(demoImage)
+	if path == "" {
+		path = "../../shared/format/demo/2394E9AA621DDC3A-00-00.mrimgx.zst"
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("the vendor's demo image is not here (%v); set %s", err, demoImage)
+	}
+	if strings.HasSuffix(path, ".zst") {
+		sh(t, "zstd", "-dq", path, "-o", image)
+	} else {
+		sh(t, "cp", path, image)
+	}
+	if out := sh(t, ingot, "verify", image); !strings.Contains(out, "all 1608 blocks are good") {
+		t.Errorf("verify: %s", out)
+	}
+	if out := sh(t, ingot, "show", image); !strings.Contains(out, "Demo") || !strings.Contains(out, "120 GiB") {
+		t.Errorf("show: %s", out)
+	}
+	disk := filepath.Join(dir, "disk.img")
+	sh(t, ingot, "restore", image, disk, "--check")
+	if out := sh(t, "sgdisk", "-v", disk); !strings.Contains(out, "No problems found") || strings.Contains(out, "invalid") {
+		t.Errorf("sgdisk: %s", out)
+	}
+	dev := attach(t, disk, "--read-only", "--offset=16777216", "--sizelimit=128830144512")
+	mnt := filepath.Join(dir, "mnt")
+	if err := os.Mkdir(mnt, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "ntfs-3g", "-o", "ro", dev, mnt)
+	defer sh(t, "umount", mnt)
+	const want = "ebdf95594834493e1b8fc7f0c0fd434532a892b0b9893b6cba061845238509a8"
+	if out := sh(t, "sha256sum", filepath.Join(mnt, "readme.txt")); !strings.HasPrefix(out, want) {
+		t.Errorf("readme.txt: %s", out)
+	}
+}
