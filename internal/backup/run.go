@@ -168,8 +168,9 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 	})
 }
 
-// read fills the item with its window of the source. One large read is best;
-// should it fail, perhaps only free space is unreadable, which nobody needs.
+// read fills the item with its window of the source: with one large read, or
+// with one for each used extent when these are few. Should the large one fail,
+// perhaps only free space is unreadable, which nobody needs.
 func (a *area) read(r block.Reader, it *item) error {
 	off := it.first * a.piece
 	size := min(it.n*a.piece, a.size-off)
@@ -177,8 +178,14 @@ func (a *area) read(r block.Reader, it *item) error {
 		it.raw = make([]byte, max(image.Chunk, size))
 	}
 	it.raw = it.raw[:size]
-	if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
-		return nil
+	var used int64
+	for _, e := range it.used {
+		used += e.Len
+	}
+	if used >= size/8 {
+		if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
+			return nil
+		}
 	}
 	for _, e := range it.used {
 		at := a.base + off + e.Off

@@ -30,7 +30,7 @@ type Stages[T any] struct {
 }
 
 // memory is what the items of a run may take together, in bytes.
-const memory = 96 << 20
+const memory = 64 << 20
 
 // Items is how many items of size bytes a run should have: four for each core,
 // so that all cores are busy while some items wait for the disk or for their

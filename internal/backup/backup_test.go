@@ -1,0 +1,235 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ingot/internal/block"
+	"ingot/internal/block/blocktest"
+	"ingot/internal/dest/desttest"
+	"ingot/internal/disk"
+	"ingot/internal/image"
+	"ingot/internal/job"
+)
+
+// fatDisk is an MBR disk with one FAT16 volume of mkfs.vfat that holds a file
+// and the remains of a deleted one.
+func fatDisk(t *testing.T) []byte {
+	t.Helper()
+	vol := filepath.Join(t.TempDir(), "fat.img")
+	run := func(name string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+		if cmd.Err != nil {
+			cmd = exec.Command("/sbin/"+name, args...)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s (Debian packages dosfstools, mtools): %v\n%s", name, err, out)
+		}
+	}
+	run("mkfs.vfat", "-C", "-F", "16", "-n", "FATTEST", vol, "20480")
+	for _, name := range []string{"keep", "gone"} {
+		data := bytes.Repeat([]byte(name+" this text "), 60_000)
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run("mcopy", "-i", vol, file, "::"+name)
+	}
+	run("mdel", "-i", vol, "::gone")
+	data, err := os.ReadFile(vol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mbrDisk(data)
+}
+
+// mbrDisk puts a volume at sector 63 of a disk, as old tools did.
+func mbrDisk(vol []byte) []byte {
+	out := make([]byte, 63*512, 63*512+len(vol)+4096)
+	out[446+4] = 0x06
+	binary.LittleEndian.PutUint32(out[446+8:], 63)
+	binary.LittleEndian.PutUint32(out[446+12:], uint32(len(vol)/512))
+	binary.LittleEndian.PutUint32(out[440:], 0x1234ABCD)
+	out[510], out[511] = 0x55, 0xAA
+	out = append(out, vol...)
+	return append(out, make([]byte, 4096)...)
+}
+
+// source is a disk in memory; it has no path.
+func source(t *testing.T, d block.Reader) Source {
+	t.Helper()
+	l, err := disk.Parse(d, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Source{Reader: d, Layout: l, Info: disk.Info{Size: d.Size()}}
+}
+
+func imageOf(t *testing.T, d block.Reader, opts Options) (*desttest.Memory, *Plan, error) {
+	t.Helper()
+	p, err := Prepare(source(t, d), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := desttest.NewMemory()
+	_, err = p.Run(t.Context(), m, Naming{Template: "x", Time: time.Unix(1, 0)}, job.NewLog(nil))
+	return m, p, err
+}
+
+func TestFATVolume(t *testing.T) {
+	data := fatDisk(t)
+	for _, opts := range []Options{{}, {BlockSize: 4096, Compression: "none"}, {AllSectors: true}} {
+		m, p, err := imageOf(t, blocktest.New(data), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := image.Open(t.Context(), m, "x-00-00.mrimgx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := c.Disks()[0].Partitions[0]
+		got := make([]byte, v.Size())
+		if _, err := v.ReadAt(got, 0); err != nil {
+			t.Fatal(err)
+		}
+		want := bytes.Clone(data[63*512 : 63*512+len(got)])
+		if !opts.AllSectors {
+			keepUsed(t, want, p.Parts[0].Volume.Used())
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%+v: the volume came back differently", opts)
+		}
+		if has := bytes.Contains(got, []byte("gone this text")); has != opts.AllSectors {
+			t.Errorf("%+v: what was deleted is in the image: %t", opts, has)
+		}
+		if res, err := c.Verify(t.Context(), nil); err != nil || len(res.Damaged) > 0 {
+			t.Errorf("%+v: verify: %+v, %v", opts, res, err)
+		}
+	}
+}
+
+// keepUsed sets what is not used to zero.
+func keepUsed(t *testing.T, b []byte, m block.Map) {
+	t.Helper()
+	var used []block.Extent
+	for e, err := range m.Extents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		used = append(used, e)
+	}
+	zeroFree(b, used)
+}
+
+// TestBadSectors: one that is free does no harm, one that is used ends the run
+// with its place, and no image.
+func TestBadSectors(t *testing.T) {
+	data := fatDisk(t)
+	bad := func(text string) (*blocktest.Device, int64) {
+		at := int64(bytes.Index(data, []byte(text))) + 30_000
+		d := blocktest.New(data)
+		d.Fail = func(op blocktest.Op, e block.Extent) error {
+			if op == blocktest.Read && e.Off <= at && at < e.End() {
+				return syscall.EIO
+			}
+			return nil
+		}
+		return d, at
+	}
+	d, _ := bad("gone this text")
+	if _, _, err := imageOf(t, d, Options{}); err != nil {
+		t.Errorf("a bad sector in free space: %v", err)
+	}
+	d, _ = bad("keep this text")
+	m, _, err := imageOf(t, d, Options{})
+	if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "partition 1") || !strings.Contains(err.Error(), "read bytes") {
+		t.Errorf("a bad sector in a file: %v", err)
+	}
+	if m.Get("x-00-00.mrimgx") != nil {
+		t.Error("there is an image all the same")
+	}
+}
+
+func TestCancelLeavesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := blocktest.New(fatDisk(t))
+	p, err := Prepare(source(t, d), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Fail = func(blocktest.Op, block.Extent) error { cancel(); return nil }
+	m := desttest.NewMemory()
+	if _, err := p.Run(ctx, m, Naming{Template: "x"}, job.NewLog(nil)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if m.Get("x-00-00.mrimgx") != nil {
+		t.Error("there is an image all the same")
+	}
+}
+
+// TestSourceThatGrows has a file change its size while it is imaged.
+func TestSourceThatGrows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, fatDisk(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := disk.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	src := source(t, f)
+	src.Info = f.Info
+	p, err := Prepare(src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, f.Size()+512); err != nil {
+		t.Fatal(err)
+	}
+	m := desttest.NewMemory()
+	if _, err := p.Run(t.Context(), m, Naming{Template: "x"}, job.NewLog(nil)); err == nil || !strings.Contains(err.Error(), "changed its size") {
+		t.Errorf("got %v", err)
+	}
+	if m.Get("x-00-00.mrimgx") != nil {
+		t.Error("there is an image all the same")
+	}
+}
+
+func TestDefaultBlockSize(t *testing.T) {
+	for _, c := range []struct{ size, want int64 }{
+		{1, 64 << 10}, {256 << 30, 64 << 10}, {256<<30 + 1, 128 << 10}, {1 << 40, 256 << 10},
+		{16 << 40, 4 << 20}, {64 << 40, 4 << 20},
+	} {
+		if got := DefaultBlockSize(c.size); got != c.want {
+			t.Errorf("%d bytes: blocks of %d, want %d", c.size, got, c.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	n := Naming{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Host: "pc", Disk: "sda"}
+	for template, want := range map[string]string{
+		"":                              "0123-00-00.mrimgx",
+		"{HOST}-{DISK}-{DATE}-{TIME}":   "pc-sda-2026-01-02-030405-00-00.mrimgx",
+		"a/b\\c:{IMAGEID}.mrimgx":       "a_b_c_0123-00-00.mrimgx",
+		"../../etc/passwd":              ".._.._etc_passwd-00-00.mrimgx",
+		"Sicherung von Müllers Rechner": "Sicherung von Müllers Rechner-00-00.mrimgx",
+	} {
+		n.Template = template
+		if got := n.File("0123"); got != want {
+			t.Errorf("%q gives %q, want %q", template, got, want)
+		}
+	}
+}

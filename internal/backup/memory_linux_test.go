@@ -1,0 +1,79 @@
+package backup
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ingot/internal/block"
+	"ingot/internal/dest/folder"
+	"ingot/internal/filesys/ntfs/ntfstest"
+	"ingot/internal/image"
+	"ingot/internal/job"
+)
+
+const mib = 1 << 20
+
+// hugeDisk is a GPT-less disk of 16 TiB: one MBR cannot hold that, so the
+// volume is the whole disk. Its NTFS has a bitmap of 512 MiB.
+func hugeDisk() block.Reader {
+	return ntfstest.Huge(16<<40, 500, 4)
+}
+
+const memoryChild = "INGOT_TEST_MEMORY"
+
+// TestMemoryOfAHugeDisk images and verifies a disk of 16 TiB in a process of
+// its own, and looks at how much memory that ever held.
+func TestMemoryOfAHugeDisk(t *testing.T) {
+	if dir := os.Getenv(memoryChild); dir != "" {
+		imageHuge(t, dir)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMemoryOfAHugeDisk$", "-test.v")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "GOMAXPROCS=") }), memoryChild+"="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		t.Fatal("this system does not tell how much memory a process held")
+	}
+	rss := usage.Maxrss / 1024
+	t.Logf("peak RSS %d MiB\n%s", rss, out)
+	if rss > 200 {
+		t.Errorf("peak RSS is %d MiB", rss)
+	}
+}
+
+func imageHuge(t *testing.T, dir string) {
+	store, err := folder.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Prepare(source(t, hugeDisk()), Options{TempDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Parts[0].Info.WholeReason != "" || p.Parts[0].BlockSize != 4*mib {
+		t.Fatalf("%+v, blocks of %d", p.Parts[0].Info, p.Parts[0].BlockSize)
+	}
+	res, err := p.Run(t.Context(), store, Naming{Template: "huge"}, job.NewLog(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := image.Open(t.Context(), store, res.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	v, err := c.Verify(t.Context(), nil)
+	if err != nil || len(v.Damaged) > 0 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	t.Logf("%d MiB read, an image of %d MiB, %d blocks on %d cores", res.Read/mib, res.Written/mib, v.Blocks, runtime.NumCPU())
+}
