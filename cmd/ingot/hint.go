@@ -15,7 +15,7 @@ import (
 func hint(err error) string {
 	switch {
 	case errors.Is(err, errInterrupted):
-		return "run it again; no unfinished image file was left. The target of a restore that was interrupted has no partition table."
+		return "run it again; no unfinished image file was left."
 	case errors.Is(err, dest.ErrExist):
 		return "choose another --name or folder, or move the existing file away."
 	case errors.Is(err, disk.ErrInUse):

@@ -101,7 +101,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	began := time.Now()
 	if err := plan.Run(ctx, log); err != nil {
-		return fmt.Errorf("restore %s to %s: %w", path, target, err)
+		return fmt.Errorf("restore %s to %s: %w%s", path, target, err, t.left(plan))
 	}
 	t.keep = true
 	if plan.Table {
@@ -216,6 +216,17 @@ func (t *restoreTarget) allowed(imagePath string, l *disk.Layout) error {
 		return refuse("%s is in use: %s %s %s", info.Path, uses[0].Device, uses[0].Kind, uses[0].Where)
 	}
 	return nil
+}
+
+// left says in what state a restore that failed leaves its target.
+func (t *restoreTarget) left(plan *restore.Plan) string {
+	switch {
+	case t.created:
+		return " (the unfinished file was removed)"
+	case plan.Table:
+		return " (the target has no partition table now: restore it again before use)"
+	}
+	return " (the partitions being restored are incomplete: restore them again before use)"
 }
 
 // close closes the target; a file that this run made and did not finish goes.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"ingot/internal/block"
 )
@@ -103,15 +102,6 @@ func (f *File) Sync() error {
 		return fmt.Errorf("sync %s: %w", f.Info.Path, err)
 	}
 	return nil
-}
-
-// inUse is the error for a target with uses, which are not empty.
-func inUse(uses []Use) error {
-	var texts []string
-	for _, u := range uses {
-		texts = append(texts, u.String())
-	}
-	return fmt.Errorf("%w: %s", ErrInUse, strings.Join(texts, "; "))
 }
 
 // String says the use in words, for messages.

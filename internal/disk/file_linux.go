@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -128,3 +129,12 @@ func (f *File) DropCache() error {
 
 // Close closes the disk. What was written may still be on its way: see Sync.
 func (f *File) Close() error { return f.raw.Close() }
+
+// inUse is the error for a target with uses, which are not empty.
+func inUse(uses []Use) error {
+	var texts []string
+	for _, u := range uses {
+		texts = append(texts, u.String())
+	}
+	return fmt.Errorf("%w: %s", ErrInUse, strings.Join(texts, "; "))
+}
