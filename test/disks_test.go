@@ -140,6 +140,53 @@ func TestDevices(t *testing.T) {
 	sh(t, "umount", mnt)
 }
 
+// TestStaleCache writes to a partition of a disk whose cache holds what was
+// there before: whole disk and partition have a page cache each.
+func TestStaleCache(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	src, out := filepath.Join(dir, "src.img"), filepath.Join(dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "truncate", "-s", "100M", src)
+	sh(t, "sgdisk", "-n", "1:2048:+60M", "-t", "1:0700", "-n", "2:0:0", src)
+	dev := attach(t, src)
+	sh(t, "partx", "--add", dev)
+	t.Cleanup(func() { sh(t, "partx", "--delete", dev) })
+	part := dev + "p1"
+	sh(t, "mkfs.vfat", "-F", "32", part)
+	hold, err := os.Open(dev + "p2") // as long as a partition is open, the disk's cache stays
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	sh(t, "dd", "if="+dev, "of=/dev/null", "bs=1M", "status=none")
+	sh(t, ingot, "disks", dev)
+	file := filepath.Join(dir, "photo")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("a photo of my cat "), 1_000_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "mcopy", "-i", part, file, "::photo") // stays in the cache of the partition
+
+	sh(t, ingot, "image", dev, "--to", out, "--name", "new", "--partitions", "1", "--verify")
+	restored := filepath.Join(dir, "restored.img")
+	sh(t, ingot, "restore", filepath.Join(out, "new-00-00.mrimgx"), restored)
+	sh(t, "mcopy", "-n", "-i", restored+"@@1048576", "::photo", filepath.Join(dir, "back"))
+	sh(t, "cmp", file, filepath.Join(dir, "back"))
+
+	// In place: the partition shows what was restored, not what it cached.
+	sh(t, "mkfs.vfat", "-F", "32", part)
+	keep, err := os.Open(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keep.Close()
+	sh(t, ingot, "restore", filepath.Join(out, "new-00-00.mrimgx"), dev, "--partitions", "1", "--yes", "--check")
+	sh(t, "mcopy", "-n", "-i", part, "::photo", filepath.Join(dir, "again"))
+	sh(t, "cmp", file, filepath.Join(dir, "again"))
+}
+
 func read(t *testing.T, path string, off, n int64) []byte {
 	t.Helper()
 	f, err := os.Open(path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -122,11 +123,38 @@ func (c *console) note(format string, args ...any) {
 	}
 }
 
-// confirm asks a question that only the word yes answers.
-func (c *console) confirm(question string) bool {
+// confirm asks a question that only the word yes answers. An interrupt answers
+// it too.
+func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(c.errs, "%s\nType yes to go on: ", question)
-	line, _ := bufio.NewReader(c.in).ReadString('\n')
-	return strings.EqualFold(strings.TrimSpace(line), "yes")
+	answer := make(chan string, 1)
+	go func() { // ends with the program, when nobody answers
+		line, _ := bufio.NewReader(c.in).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		return strings.EqualFold(strings.TrimSpace(line), "yes"), ctx.Err()
+	case <-ctx.Done():
+		fmt.Fprintln(c.errs)
+		return false, ctx.Err()
+	}
+}
+
+// fail tells the error a command ends with, and what to do about it.
+func (c *console) fail(err error) {
+	if c.json {
+		_ = c.emit(struct {
+			Status string `json:"status"`
+			Error  string `json:"error"`
+			Hint   string `json:"hint,omitempty"`
+			Code   int    `json:"exit_code"`
+		}{"failed", err.Error(), hint(err), exitCode(err)})
+	}
+	fmt.Fprintf(c.errs, "ingot: %v\n", err)
+	if h := hint(err); h != "" {
+		fmt.Fprintf(c.errs, "What to do: %s\n", h)
+	}
 }
 
 // size is a number of bytes for people.

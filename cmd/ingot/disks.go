@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -27,10 +28,12 @@ device paths and raw disk-image files. Nothing is written to them.`,
 				return err
 			}
 			var failed []error
+			denied := false
 			for _, info := range infos {
 				v, err := lookInto(info, sector)
 				if err != nil {
 					v.Error = err.Error()
+					denied = denied || errors.Is(err, fs.ErrPermission)
 					// A machine's list is no failure because of one odd
 					// disk; a disk that was asked for is.
 					if len(paths) > 0 {
@@ -46,7 +49,13 @@ device paths and raw disk-image files. Nothing is written to them.`,
 					return err
 				}
 			}
-			return errors.Join(failed...)
+			if err := errors.Join(failed...); err != nil {
+				return err
+			}
+			if denied {
+				fmt.Fprintln(c.errs, "What to do:", hint(fs.ErrPermission))
+			}
+			return nil
 		},
 	}
 	sectorFlag(cmd, &sector)

@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 
+	"ingot/internal/backup"
 	"ingot/internal/dest"
 	"ingot/internal/disk"
 	"ingot/internal/image"
@@ -29,11 +29,11 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 // refusal is something that was not begun: nothing has changed.
-type refusal struct{ text string }
+type refusal struct{ error }
 
-func (r refusal) Error() string { return r.text }
+func (r refusal) Unwrap() error { return r.error }
 
-func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
 
 func exitCode(err error) int {
 	var usage usageError
@@ -43,7 +43,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
@@ -51,11 +51,4 @@ func exitCode(err error) int {
 		return exitRefused
 	}
 	return exitFailed
-}
-
-func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "ingot: %v\n", err)
-	if h := hint(err); h != "" {
-		fmt.Fprintf(w, "What to do: %s\n", h)
-	}
 }

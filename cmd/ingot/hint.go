@@ -31,7 +31,7 @@ func hint(err error) string {
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination or choose another one."
 	case errors.Is(err, fs.ErrPermission):
-		return "disks can only be read by the administrator: use sudo (Linux) or an elevated prompt (Windows)."
+		return "access was denied: disks need the administrator (sudo, or an elevated prompt on Windows), folders and files their owner."
 	}
 	return ""
 }

@@ -1,7 +1,7 @@
 // Command ingot images disks, verifies the images and restores them.
 //
-// Each verb has a file of its own; progress.go draws what a run tells, hint.go
-// turns errors into advice, exit.go into exit codes.
+// Each verb has a file of its own; console.go draws what a run tells, view.go
+// shows disks, hint.go turns errors into advice, exit.go into exit codes.
 package main
 
 import (
@@ -29,7 +29,8 @@ func main() {
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	root := newRoot(&console{in: in, out: out, errs: errs})
+	c := &console{in: in, out: out, errs: errs}
+	root := newRoot(c)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -39,7 +40,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		err = errors.Join(errInterrupted, err)
 	}
 	if err != nil {
-		printError(errs, err)
+		c.fail(err)
 	}
 	return exitCode(err)
 }

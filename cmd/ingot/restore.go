@@ -14,6 +14,7 @@ import (
 
 	"ingot/internal/disk"
 	"ingot/internal/image"
+	"ingot/internal/job"
 	"ingot/internal/restore"
 )
 
@@ -69,8 +70,8 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	d := ch.Disks()[fl.disk-1]
 	log := c.log()
 	if fl.test {
-		if err := mustBeGood(ctx, ch, path, c); err != nil {
-			return err
+		if _, err := verifyGood(ctx, ch, log); err != nil {
+			return fmt.Errorf("verify %s before the restore: %w", path, err)
 		}
 	} else if err := ch.CheckIndex(ctx); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -85,7 +86,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	plan, err := restore.Prepare(restoreSource(d), t.file, t.current, restore.Options{Partitions: numbers, Blank: t.created, Check: fl.check})
 	if err != nil {
-		return refuse("restore %s to %s: %v", path, target, err)
+		return refuse("restore %s to %s: %w", path, target, err)
 	}
 	if !c.json || !fl.yes {
 		c.tellRestore(plan, t, target)
@@ -93,8 +94,11 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	if fl.dryRun {
 		return c.restoreDone(&restoreReport{Status: "dry run", Target: target, Bytes: plan.Bytes, Warnings: plan.Warnings})
 	}
-	if !t.created && !fl.yes && !c.confirm(fmt.Sprintf("All that is listed above will be lost on %s.", target)) {
-		return refuse("not confirmed: nothing was changed")
+	if !t.created && !fl.yes {
+		yes, err := c.confirm(ctx, fmt.Sprintf("All that is listed above will be lost on %s.", target))
+		if err != nil || !yes {
+			return refuse("not confirmed: nothing was changed")
+		}
 	}
 	for _, w := range plan.Warnings {
 		log.Warn("%s", w)
@@ -104,25 +108,10 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 		return fmt.Errorf("restore %s to %s: %w%s", path, target, err, t.left(plan))
 	}
 	t.keep = true
-	if plan.Table {
-		if err := t.file.Reread(); err != nil {
-			log.Warn("the disk is restored, but the system did not take its new table (%v): restart before using it", err)
-		}
-	}
+	t.tellSystem(plan, log)
 	return c.restoreDone(&restoreReport{
 		Status: "done", Target: target, Bytes: plan.Bytes, Seconds: time.Since(began).Seconds(), Checked: fl.check, Warnings: log.Warnings(),
 	})
-}
-
-func mustBeGood(ctx context.Context, ch *image.Chain, path string, c *console) error {
-	res, err := verifyChain(ctx, ch, c.log())
-	if err == nil && len(res.Damaged) > 0 {
-		err = fmt.Errorf("%w: %d places, the first: %w", image.ErrDamaged, len(res.Damaged), res.Damaged[0].Err)
-	}
-	if err != nil {
-		return fmt.Errorf("verify %s before the restore: %w", path, err)
-	}
-	return nil
 }
 
 // restoreSource is a disk of an image as the engine takes it.
@@ -156,6 +145,9 @@ func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget
 	t := &restoreTarget{path: path}
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, `\\.\`) {
+		if inDev(path) {
+			return nil, refuse("there is no disk %s; 'ingot disks' lists those there are", path)
+		}
 		if dryRun {
 			return nil, refuse("%s does not exist: a sparse file of %s would be created", path, size(l.Size))
 		}
@@ -181,6 +173,19 @@ func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget
 		t.current, _ = disk.Parse(t.file, sector)
 	}
 	return t, nil
+}
+
+// inDev says whether the path lies in the folder of devices, where a file would
+// take memory and be no disk.
+func inDev(path string) bool {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return dir == "/dev" || strings.HasPrefix(dir, "/dev/") && !strings.HasPrefix(dir, "/dev/shm")
 }
 
 func createSparse(path string, n int64) error {
@@ -216,6 +221,17 @@ func (t *restoreTarget) allowed(imagePath string, l *disk.Layout) error {
 		return refuse("%s is in use: %s %s %s", info.Path, uses[0].Device, uses[0].Kind, uses[0].Where)
 	}
 	return nil
+}
+
+// tellSystem has the system see what is on the disk now.
+func (t *restoreTarget) tellSystem(plan *restore.Plan, log *job.Log) {
+	err := t.file.DropCache()
+	if plan.Table {
+		err = errors.Join(err, t.file.Reread())
+	}
+	if err != nil {
+		log.Warn("the disk is restored, but the system still sees some of its old contents (%v): restart before using it", err)
+	}
 }
 
 // left says in what state a restore that failed leaves its target.

@@ -45,7 +45,8 @@ type verifyReport struct {
 	Blocks  int64        `json:"blocks"`
 	Bytes   int64        `json:"bytes"`
 	Seconds float64      `json:"seconds"`
-	Damaged []damageView `json:"damaged"`
+	Damaged []damageView `json:"damaged"` // the first ones
+	Count   int64        `json:"damaged_places"`
 }
 
 type damageView struct {
@@ -68,14 +69,14 @@ func (c *console) verify(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
-	r := verifyReport{Status: "good", File: path, Blocks: res.Blocks, Bytes: res.Bytes, Seconds: time.Since(began).Seconds(), Damaged: []damageView{}}
+	r := verifyReport{Status: "good", File: path, Blocks: res.Blocks, Bytes: res.Bytes, Seconds: time.Since(began).Seconds(), Damaged: []damageView{}, Count: res.Count}
 	for _, d := range res.Damaged {
 		r.Damaged = append(r.Damaged, viewDamage(ch, d))
 	}
 	var bad error
-	if n := len(r.Damaged); n > 0 {
+	if res.Count > 0 {
 		r.Status = "damaged"
-		bad = fmt.Errorf("%s: %w in %d places", path, image.ErrDamaged, n)
+		bad = fmt.Errorf("%s: %w in %d places", path, image.ErrDamaged, res.Count)
 	}
 	if c.json {
 		return errors.Join(c.emit(r), bad)
@@ -107,7 +108,20 @@ func verifyChain(ctx context.Context, ch *image.Chain, log *job.Log) (*image.Ver
 	}
 	m := log.Stage("verify", total)
 	defer m.End()
-	return ch.Verify(ctx, m.Add)
+	res, err := ch.Verify(ctx, m.Add)
+	if err == nil && res.Bytes != total {
+		err = fmt.Errorf("only %d of %d bytes were read", res.Bytes, total)
+	}
+	return res, err
+}
+
+// verifyGood verifies an opened image and makes damage an error.
+func verifyGood(ctx context.Context, ch *image.Chain, log *job.Log) (*image.VerifyResult, error) {
+	res, err := verifyChain(ctx, ch, log)
+	if err == nil && res.Count > 0 {
+		err = fmt.Errorf("%w: %d places, the first: %w", image.ErrDamaged, res.Count, res.Damaged[0].Err)
+	}
+	return res, err
 }
 
 func viewDamage(ch *image.Chain, d image.Damage) damageView {

@@ -135,7 +135,7 @@ func bar(used, total int64) string {
 	if total <= 0 {
 		return ""
 	}
-	n := int(min(float64(used)/float64(total)*10+0.5, 10))
+	n := int(max(min(float64(used)/float64(total)*10+0.5, 10), 0))
 	if n == 0 && used > 0 {
 		n = 1
 	}

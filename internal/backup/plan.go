@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,11 +11,22 @@ import (
 	"ingot/internal/filesys"
 )
 
+// ErrOptions is wrapped by the error for options that contradict each other or
+// do not fit the source.
+var ErrOptions = errors.New("these options do not go together with each other or the source")
+
 // Source is a disk that holds still while it is imaged.
 type Source struct {
 	Info   disk.Info
 	Reader block.Reader
 	Layout *disk.Layout
+	// Changed says whether the source may have changed since it was opened: it
+	// grew, was written to, was mounted. It is asked before an image is
+	// finished; nil means that the source cannot change.
+	Changed func() error
+	// Snapshot says that the source is of one moment of a running system,
+	// whose file systems were told.
+	Snapshot bool
 }
 
 // Options say what to image and how. The zero value images every partition
@@ -83,12 +95,12 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Source: src, opts: opts}
-	all, err := openParts(src)
+	all, err := openParts(src, opts)
 	if err != nil {
 		return nil, err
 	}
 	boot := windowsSet(src.Layout, all)
-	p.Parts, err = choose(all, boot, opts)
+	p.Parts, err = choose(src.Layout, all, boot, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -103,10 +115,14 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	return p, nil
 }
 
-// openParts looks into every partition of the source.
-func openParts(src Source) ([]Part, error) {
+// openParts looks into the partitions of the source that are asked for, or into
+// all to find those that are.
+func openParts(src Source, opts Options) ([]Part, error) {
 	var parts []Part
 	for _, dp := range src.Layout.Partitions {
+		if len(opts.Partitions) > 0 && !opts.Windows && !slices.Contains(opts.Partitions, dp.Number) {
+			continue
+		}
 		r, err := block.Section(src.Reader, dp.Off, dp.Len)
 		if err != nil {
 			return nil, fmt.Errorf("open partition %d: %w", dp.Number, err)
@@ -117,8 +133,8 @@ func openParts(src Source) ([]Part, error) {
 		}
 		parts = append(parts, Part{Partition: dp, Volume: v, Info: v.Info(), reader: r})
 	}
-	if len(parts) == 0 {
-		return nil, fmt.Errorf("%s has no partitions", src.Info.Path)
+	if len(src.Layout.Partitions) == 0 {
+		return nil, errors.New("the disk has no partitions")
 	}
 	return parts, nil
 }
@@ -134,6 +150,12 @@ func (p *Plan) finish(part *Part) {
 		part.Info = part.Volume.Info()
 	case part.Info.WholeReason != "":
 		p.copyWhole(part)
+	case part.Info.Unsettled != "" && !p.Source.Snapshot:
+		// Windows will go on from memory or journal, and expects data where
+		// the disk says that there is none.
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
+		part.Volume = filesys.Whole(part.Volume)
+		part.Info = part.Volume.Info()
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {
@@ -160,10 +182,10 @@ func (p *Plan) copyWhole(part *Part) {
 
 // choose picks the partitions that the options ask for, in the order of the
 // disk.
-func choose(all []Part, boot *bootSet, opts Options) ([]Part, error) {
+func choose(l *disk.Layout, all []Part, boot *bootSet, opts Options) ([]Part, error) {
 	switch {
 	case opts.Windows && len(opts.Partitions) > 0:
-		return nil, fmt.Errorf("choose either single partitions or the Windows set, not both")
+		return nil, fmt.Errorf("%w: choose either single partitions or the Windows set, not both", ErrOptions)
 	case opts.Windows:
 		if boot.windows == nil {
 			return nil, fmt.Errorf("no partition with Windows was found (looked for \\Windows\\System32\\config\\SYSTEM)")
@@ -172,24 +194,18 @@ func choose(all []Part, boot *bootSet, opts Options) ([]Part, error) {
 	case len(opts.Partitions) == 0:
 		return all, nil
 	}
-	var out []Part
-	for _, part := range all {
-		if slices.Contains(opts.Partitions, part.Number) {
-			out = append(out, part)
-		}
-	}
 	for _, n := range opts.Partitions {
 		if !slices.ContainsFunc(all, func(p Part) bool { return p.Number == n }) {
-			return nil, fmt.Errorf("there is no partition %d (there are %s)", n, numbers(all))
+			return nil, fmt.Errorf("%w: there is no partition %d (there are %s)", ErrOptions, n, numbers(l))
 		}
 	}
-	return out, nil
+	return all, nil
 }
 
-func numbers(parts []Part) string {
+func numbers(l *disk.Layout) string {
 	var out []string
-	for i := range parts {
-		out = append(out, fmt.Sprint(parts[i].Number))
+	for _, p := range l.Partitions {
+		out = append(out, fmt.Sprint(p.Number))
 	}
 	return strings.Join(out, ", ")
 }
@@ -214,7 +230,7 @@ func DefaultBlockSize(size int64) int64 {
 
 func checkBlockSize(n int64) error {
 	if n != 0 && (n < 4096 || n > maxBlockSize || n&(n-1) != 0) {
-		return fmt.Errorf("block size %d: choose a power of two from 4096 to %d", n, maxBlockSize)
+		return fmt.Errorf("%w: block size %d: choose a power of two from 4096 to %d", ErrOptions, n, maxBlockSize)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"ingot/internal/block"
 	"ingot/internal/dest"
-	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
 	"ingot/internal/pipeline"
@@ -40,29 +39,15 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, name Naming, log *job.
 		return nil, errors.Join(err, w.Abort())
 	}
 	meter.End()
-	if err := p.sameSource(); err != nil {
-		return nil, errors.Join(err, w.Abort())
+	if p.Source.Changed != nil {
+		if err := p.Source.Changed(); err != nil {
+			return nil, errors.Join(fmt.Errorf("the source did not hold still: %w", err), w.Abort())
+		}
 	}
 	if err := w.Commit(ctx); err != nil {
 		return nil, err
 	}
 	return &Result{Name: file, ImageID: doc.Header.ImageID, Read: p.Bytes, Written: w.Size()}, nil
-}
-
-// sameSource refuses a source that is no longer as large as it was: what was
-// read of it cannot be of one moment.
-func (p *Plan) sameSource() error {
-	if p.Source.Info.Path == "" {
-		return nil // no disk, and so nothing that grows
-	}
-	now, err := disk.Stat(p.Source.Info.Path)
-	if err != nil {
-		return fmt.Errorf("look at the source again: %w", err)
-	}
-	if was := p.Source.Reader.Size(); now.Size != was {
-		return fmt.Errorf("the source %s changed its size from %d to %d bytes while it was imaged", p.Source.Info.Path, was, now.Size)
-	}
-	return nil
 }
 
 func (p *Plan) write(ctx context.Context, w *image.Writer, meter *job.Meter) error {

@@ -13,7 +13,7 @@ import (
 )
 
 // platform is what a File keeps for Linux.
-type platform struct{ f *cached }
+type platform struct{ f *os.File }
 
 func openRead(path string) (*File, error) {
 	f, err := open(path, os.O_RDONLY)
@@ -75,8 +75,11 @@ func open(path string, flag int) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	c := pastCache(f, flag)
-	return &File{Info: info, raw: c, os: platform{c}}, nil
+	raw, err := openRaw(f, flag)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &File{Info: info, raw: raw, os: platform{f}}, nil
 }
 
 // bare drops the path that os puts before an error, as the callers name it.
@@ -114,15 +117,6 @@ func (f *File) Reread() error {
 	_, _, e := unix.Syscall(unix.SYS_IOCTL, f.os.f.Fd(), unix.BLKRRPART, 0)
 	if e != 0 && e != syscall.EINVAL {
 		return fmt.Errorf("reread partition table of %s: %w", f.Info.Path, e)
-	}
-	return nil
-}
-
-// DropCache has the system forget what it keeps of the disk in memory, so that
-// what is read next comes from the medium. Call Sync before.
-func (f *File) DropCache() error {
-	if err := f.os.f.dropCache(); err != nil {
-		return fmt.Errorf("drop the cache of %s: %w", f.Info.Path, err)
 	}
 	return nil
 }

@@ -105,8 +105,8 @@ func parse(m medium, sectorSize int64) (*Layout, error) {
 	if sectorSize != 0 && (sectorSize < 512 || sectorSize > 65536 || sectorSize&(sectorSize-1) != 0) {
 		return nil, fmt.Errorf("read partition table: a sector of %d bytes is not a power of two from 512 to 65536", sectorSize)
 	}
-	if m.Size() <= 0 {
-		return nil, errors.New("read partition table: the disk has 0 bytes")
+	if m.Size() < 512 {
+		return nil, fmt.Errorf("read partition table: the disk has %d bytes, less than a sector", m.Size())
 	}
 	m.ss = cmp.Or(sectorSize, 512)
 	if sectorSize == 0 {

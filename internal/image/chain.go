@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,8 @@ type Chain struct {
 	Size int64
 
 	blob  dest.Blob
-	metas []metaBlock // all metadata blocks, for Verify
+	files map[int64]bool // numbers of the files whose blocks this one holds
+	metas []metaBlock    // all metadata blocks, for Verify
 	disks []*ChainDisk
 }
 
@@ -65,6 +67,10 @@ func (c *Chain) load() error {
 	if c.Doc, err = readDocument(c.blob, list); err != nil {
 		return err
 	}
+	c.files = map[int64]bool{c.Doc.Header.FileNumber: true}
+	for _, n := range c.Doc.Header.MergedFiles {
+		c.files[n] = true // moved into this file by consolidation
+	}
 	off := c.Doc.Header.IndexPosition
 	if off < 0 || off > root {
 		return damaged("JSON field _header.index_file_position is %d, the root metadata begins at %d", off, root)
@@ -87,6 +93,9 @@ func readDocument(b dest.Blob, list []metaBlock) (*Document, error) {
 		text, err := list[i].payload(b, maxJSON)
 		if err != nil {
 			return nil, err
+		}
+		if n := bytes.Count(text, []byte{','}) + bytes.Count(text, []byte{'{'}); n > maxJSONItems {
+			return nil, damaged("JSON has about %d items, more than make sense", n)
 		}
 		doc := new(Document)
 		if err := json.Unmarshal(text, doc); err != nil {

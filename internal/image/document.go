@@ -180,6 +180,7 @@ type PartitionEntry struct {
 const (
 	maxDisks      = 1024
 	maxPartitions = 1024 // of one disk
+	maxMerged     = 1 << 16
 	minBlockSize  = 512
 	maxBlockSize  = 16 << 20
 	maxDiskSize   = 1 << 62
@@ -201,6 +202,8 @@ func (d *Document) check() error {
 		return fmt.Errorf("%w: the file is a differential or incremental", ErrUnsupported)
 	case h.FileNumber < 0 || h.FileNumber > 0xFFFF:
 		return damaged("JSON field _header.file_number is %d", h.FileNumber)
+	case len(h.MergedFiles) > maxMerged:
+		return damaged("JSON field _header.merged_files lists %d files", len(h.MergedFiles))
 	case len(d.Disks) == 0 || len(d.Disks) > maxDisks:
 		return damaged("JSON lists %d disks", len(d.Disks))
 	}
@@ -251,6 +254,8 @@ func (p *Partition) check(diskSize int64) error {
 	case g.BootSectorOffset < 0 || g.BootSectorOffset > g.Length,
 		f.ReservedLength < 0 || f.ReservedLength > g.Length-g.BootSectorOffset:
 		return damaged("JSON fields boot_sector_offset %d, reserved_sectors_byte_length %d", g.BootSectorOffset, f.ReservedLength)
+	case f.TotalClusters < 0 || f.FreeClusters < 0 || f.FreeClusters > f.TotalClusters || f.TotalClusters > g.Length:
+		return damaged("JSON fields total_clusters %d, free_clusters %d", f.TotalClusters, f.FreeClusters)
 	case f.ReservedLength > 0 && g.BootSectorOffset+f.ReservedLength > lcn0:
 		return damaged("JSON field reserved_sectors_byte_length %d reaches over lcn0_offset", f.ReservedLength)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -42,7 +41,7 @@ func (e *element) decode(b []byte) {
 // memory, so beyond a few MiB they wait in a temporary file.
 type indexWriter struct {
 	mem  []byte
-	file *os.File // nil until mem was full once; its name is gone already
+	file *os.File // nil until mem was full once
 	dir  string
 	size int64     // of all payloads so far
 	sum  hash.Hash // of the payload that is being written
@@ -72,6 +71,9 @@ func (w *indexWriter) spill() error {
 			return fmt.Errorf("create a temporary file for the index: %w", err)
 		}
 		w.file = f
+		// Where the system allows it the name goes at once, so that a crash
+		// leaves nothing.
+		_ = os.Remove(f.Name())
 	}
 	if _, err := w.file.Write(w.mem); err != nil {
 		return fmt.Errorf("write the index to a temporary file: %w", err)
@@ -102,7 +104,9 @@ func (w *indexWriter) close() error {
 	}
 	f := w.file
 	w.file = nil
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	err := f.Close()
+	_ = os.Remove(f.Name()) // it is gone already, but on Windows
+	return err
 }
 
 // space is a row of pieces of one size within a partition: its reserved area,

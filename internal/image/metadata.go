@@ -33,8 +33,11 @@ const (
 	// they do not know, but not for ever.
 	maxMetaBlocks = 4096
 	// maxJSON and maxDiskMeta bound what is decompressed into memory.
-	maxJSON     = 64 << 20
+	maxJSON     = 4 << 20
 	maxDiskMeta = 4 << 20
+	// maxJSONItems bounds what the JSON may become when it is decoded: a few
+	// bytes of text can be a structure of some hundred.
+	maxJSONItems = 1 << 17
 )
 
 // metaBlock is the header of one metadata block, and where its payload lies.

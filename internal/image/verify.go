@@ -21,12 +21,13 @@ type Damage struct {
 
 // VerifyResult is what Verify found.
 type VerifyResult struct {
-	Blocks  int64 // stored blocks that were read
-	Bytes   int64 // raw bytes of these
-	Damaged []Damage
+	Blocks  int64    // stored blocks that were read
+	Bytes   int64    // raw bytes of these
+	Damaged []Damage // the first ones
+	Count   int64    // of damaged places, those not listed too
 }
 
-// maxDamage is how many damaged places are listed: more say nothing new.
+// maxDamage is how many damaged places are listed.
 const maxDamage = 10_000
 
 // Verify reads every stored block, decodes it and compares its MD5, and those
@@ -59,6 +60,7 @@ type verifier struct {
 func (v *verifier) damage(d Damage) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.result.Count++
 	if len(v.result.Damaged) < maxDamage {
 		v.result.Damaged = append(v.result.Damaged, d)
 	}

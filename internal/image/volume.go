@@ -298,7 +298,7 @@ func (v *Volume) readStored(t *tools, s *space, es []element) ([]byte, error) {
 	for i := range es {
 		e := &es[i]
 		switch {
-		case int64(e.file) != v.chain.Doc.Header.FileNumber && !v.merged(e.file):
+		case !v.chain.files[int64(e.file)]:
 			return nil, fmt.Errorf("its index element names file %d, which is not part of this image", e.file)
 		case e.pos < 0 || e.pos > end || int64(e.size) > end-e.pos:
 			return nil, fmt.Errorf("its index element (position %d, length %d) does not lie in the %d bytes of data", e.pos, e.size, end)
@@ -315,16 +315,6 @@ func (v *Volume) readStored(t *tools, s *space, es []element) ([]byte, error) {
 		return nil, fmt.Errorf("read image file at byte %d: %w", es[0].pos, err)
 	}
 	return b, nil
-}
-
-// merged says whether consolidation moved the blocks of file n into this one.
-func (v *Volume) merged(n uint16) bool {
-	for _, m := range v.chain.Doc.Header.MergedFiles {
-		if m == int64(n) {
-			return true
-		}
-	}
-	return false
 }
 
 // where puts the place into an error of one piece.

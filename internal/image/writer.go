@@ -205,7 +205,10 @@ func (w *Writer) Commit(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	return errors.Join(w.index.close(), w.file.Commit(ctx))
+	if err := w.index.close(); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return w.file.Commit(ctx)
 }
 
 // Abort drops the file. After Commit it does nothing.
@@ -217,6 +220,10 @@ func (w *Writer) Abort() error {
 func (w *Writer) writeMetadata() error {
 	w.doc.Header.IndexPosition = w.pos
 	w.doc.Header.DiskCount = int64(len(w.doc.Disks))
+	// What would be refused when it is read is not written.
+	if err := w.doc.check(); err != nil {
+		return fmt.Errorf("write image metadata: %w", err)
+	}
 	payloads, err := w.index.reader()
 	if err != nil {
 		return err

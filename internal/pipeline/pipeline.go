@@ -13,7 +13,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -30,7 +29,7 @@ type Stages[T any] struct {
 }
 
 // memory is what the items of a run may take together, in bytes.
-const memory = 64 << 20
+const memory = 40 << 20
 
 // Items is how many items of size bytes a run should have: four for each core,
 // so that all cores are busy while some items wait for the disk or for their
@@ -102,7 +101,9 @@ func (r *run[T]) read(item *T) (before, mine chan struct{}, err error) {
 	}
 	if err := r.stages.Read(item); err != nil {
 		r.ended = true
-		if errors.Is(err, io.EOF) {
+		// Not errors.Is: an io.EOF within another error is an input that was
+		// cut short, and no end.
+		if err == io.EOF {
 			err = nil
 		}
 		return nil, nil, err

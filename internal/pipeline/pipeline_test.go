@@ -100,6 +100,22 @@ func TestFirstErrorEndsIt(t *testing.T) {
 	}
 }
 
+// TestWrappedEOF has an input that breaks off: that is no end.
+func TestWrappedEOF(t *testing.T) {
+	var got []int
+	s := count(t, 1000, &got)
+	read := s.Read
+	s.Read = func(i *item) error {
+		if err := read(i); err != nil || i.n < 100 {
+			return err
+		}
+		return fmt.Errorf("read the index: %w", io.EOF)
+	}
+	if err := Run(t.Context(), 4, s); !errors.Is(err, io.EOF) || err == io.EOF {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	stop := errors.New("told to stop")
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -179,6 +179,79 @@ func checkCut(t *testing.T, scheme disk.Scheme, src Source, old, l *disk.Layout,
 	}
 }
 
+// TestPowerCutOfAVolume does the same with a disk that is one volume: its front
+// is there only when all of it is.
+func TestPowerCutOfAVolume(t *testing.T) {
+	const size = 2 << 20
+	data := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{5}).Read(data)
+	copy(data[510:], "no") // no signature
+	l, err := disk.Parse(blocktest.New(data), 512)
+	if err != nil || l.Scheme != disk.SchemeNone {
+		t.Fatal(l, err)
+	}
+	src := Source{Layout: l, Parts: []Part{{Number: 1, Name: "volume", Reader: blocktest.New(data), Used: block.Whole(size), Step: 4096}}}
+	other := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{6}).Read(other)
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := 0; ; n++ {
+		target := blocktest.New(bytes.Clone(other))
+		k := 0
+		target.Fail = func(op blocktest.Op, _ block.Extent) error {
+			if k++; op != blocktest.Read && k > n {
+				return errors.New("power cut")
+			}
+			return nil
+		}
+		p, err := Prepare(src, target, nil, Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Run(t.Context(), job.NewLog(nil))
+		for range 20 {
+			state := target.PowerCut(r)
+			front := bytes.Equal(state[:512], data[:512])
+			if front && !bytes.Equal(state[head:], data[head:]) {
+				t.Fatalf("cut after %d writes: the front is there, the rest is not", n)
+			}
+			if !front && bytes.Equal(state[:512], other[:512]) && !bytes.Equal(state[head:size-tableReach], other[head:size-tableReach]) {
+				t.Fatalf("cut after %d writes: the old front is there, the old rest is not", n)
+			}
+		}
+		if err == nil {
+			break
+		}
+	}
+}
+
+func TestCancelledBefore(t *testing.T) {
+	data, l := newDisk(t, disk.SchemeGPT, 4<<20)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	target := blocktest.New(bytes.Clone(data))
+	p, err := Prepare(source(data, l), target, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(ctx, job.NewLog(nil)); !errors.Is(err, context.Canceled) || len(target.Log()) != 0 {
+		t.Errorf("%v, and it did %v", err, target.Log())
+	}
+}
+
+// TestSourceThatEndsEarly has a map give less than it did before.
+func TestSourceThatEndsEarly(t *testing.T) {
+	data, l := newDisk(t, disk.SchemeGPT, 4<<20)
+	src := source(data, l)
+	p, err := Prepare(src, blocktest.New(make([]byte, 4<<20)), nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Parts[1].Used = block.NewExtents(block.Extent{Off: 0, Len: 4096})
+	if err := p.Run(t.Context(), job.NewLog(nil)); err == nil || !strings.Contains(err.Error(), "only") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSinglePartitions(t *testing.T) {
 	data, l := newDisk(t, disk.SchemeGPT, 4<<20)
 	src := source(data, l)
@@ -224,7 +297,7 @@ func TestErrorsCount(t *testing.T) {
 		name string
 		op   blocktest.Op
 		at   int // which of them
-	}{{"first write", blocktest.Write, 1}, {"content", blocktest.Write, 5}, {"first sync", blocktest.Sync, 1}, {"second sync", blocktest.Sync, 2}, {"last sync", blocktest.Sync, 3}, {"check", blocktest.Read, 1}} {
+	}{{"first write", blocktest.Write, 1}, {"content", blocktest.Write, 5}, {"first sync", blocktest.Sync, 1}, {"second sync", blocktest.Sync, 2}, {"third sync", blocktest.Sync, 3}, {"fourth sync", blocktest.Sync, 4}, {"fifth sync", blocktest.Sync, 5}, {"last sync", blocktest.Sync, 6}, {"check", blocktest.Read, 1}} {
 		target := blocktest.New(make([]byte, 4<<20))
 		n := 0
 		target.Fail = func(op blocktest.Op, _ block.Extent) error {

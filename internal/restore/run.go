@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"ingot/internal/block"
+	"ingot/internal/disk"
 	"ingot/internal/job"
 	"ingot/internal/pipeline"
 )
@@ -26,39 +27,62 @@ const (
 // differ from what was written.
 var ErrDiffers = errors.New("the target does not hold what was written to it")
 
-// Run carries the plan out. When it fails, the target is not to be used: with
-// Table set it has none.
+// head is how much of the front of each partition is held back until all else
+// is on the disk: the boot sectors and superblocks by which a file system is
+// recognised (the last one to come is that of Btrfs, at 64 KiB).
+const head = 128 << 10
+
+// Run carries the plan out. When it fails after its first write, the target is
+// not to be used: it has no table if Table is set, and the partitions that were
+// to be restored hold nothing that looks like a file system.
 func (p *Plan) Run(ctx context.Context, log *job.Log) error {
-	if p.Table && !p.opts.Blank {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !p.opts.Blank {
 		if err := p.wipe(); err != nil {
 			return err
 		}
 	}
 	meter := log.Stage("restore", p.Bytes)
+	var heads []disk.Write
+	var done int64
 	for i := range p.Parts {
 		part := &p.Parts[i]
 		meter.Object(part.Name)
-		if err := p.copy(ctx, part, meter); err != nil {
+		n, err := p.copy(ctx, part, meter, &heads)
+		if err != nil {
 			return fmt.Errorf("restore %s: %w", part.Name, err)
 		}
+		done += n
 	}
 	meter.End()
+	if done != p.Bytes {
+		return fmt.Errorf("restore: only %d of %d bytes came out of the source", done, p.Bytes)
+	}
 	log.Note("waiting until everything is on the disk")
-	if err := p.sync(); err != nil {
-		return err
-	}
-	for _, w := range p.writes {
-		if _, err := p.target.WriteAt(w.Data, w.Off); err != nil {
-			return fmt.Errorf("write the partition table at byte %d of the target: %w", w.Off, err)
+	for _, writes := range [][]disk.Write{heads, p.writes} {
+		if err := p.finish(writes); err != nil {
+			return err
 		}
-	}
-	if err := p.sync(); err != nil {
-		return err
 	}
 	if p.opts.Check {
 		return p.check(ctx, log)
 	}
 	return nil
+}
+
+// finish makes what was written before durable, and then adds these writes.
+func (p *Plan) finish(writes []disk.Write) error {
+	if err := p.sync(); err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if _, err := p.target.WriteAt(w.Data, w.Off); err != nil {
+			return fmt.Errorf("write to byte %d of the target: %w", w.Off, err)
+		}
+	}
+	return p.sync()
 }
 
 func (p *Plan) sync() error {
@@ -68,15 +92,29 @@ func (p *Plan) sync() error {
 	return nil
 }
 
-// wipe takes the partition tables of the target away.
+// wipe takes away what makes the old contents of the target look usable: its
+// partition tables, and the front of the partitions that are restored.
 func (p *Plan) wipe() error {
-	zeros := make([]byte, min(tableReach, p.target.Size()))
-	for _, off := range []int64{0, p.target.Size() - int64(len(zeros))} {
-		if _, err := p.target.WriteAt(zeros, off); err != nil {
-			return fmt.Errorf("clear the partition table at byte %d of the target: %w", off, err)
+	var tables, fronts []block.Extent
+	if p.Table {
+		n := min(tableReach, p.target.Size())
+		tables = []block.Extent{{Off: 0, Len: n}, {Off: p.target.Size() - n, Len: n}}
+	}
+	for i := range p.Parts {
+		e := p.Parts[i].extent()
+		fronts = append(fronts, block.Extent{Off: e.Off, Len: min(head, e.Len)})
+	}
+	for _, gone := range [][]block.Extent{tables, fronts} {
+		for _, e := range gone {
+			if _, err := p.target.WriteAt(make([]byte, e.Len), e.Off); err != nil {
+				return fmt.Errorf("clear the old contents at byte %d of the target: %w", e.Off, err)
+			}
+		}
+		if err := p.sync(); err != nil {
+			return err
 		}
 	}
-	return p.sync()
+	return nil
 }
 
 // item is one request on its way.
@@ -124,19 +162,30 @@ func (p *Plan) each(ctx context.Context, part *Part, work, done func(*item) erro
 	})
 }
 
-func (p *Plan) copy(ctx context.Context, part *Part, meter *job.Meter) error {
+// copy writes the contents of a part but for its head, which it adds to heads.
+// It returns how many bytes the part had.
+func (p *Plan) copy(ctx context.Context, part *Part, meter *job.Meter, heads *[]disk.Write) (done int64, err error) {
 	nothing := func(*item) error { return nil }
-	return p.each(ctx, part, nothing, func(it *item) error {
+	err = p.each(ctx, part, nothing, func(it *item) error {
 		meter.Add(it.extent.Len)
-		if p.opts.Blank && allZero(it.buf) {
+		done += it.extent.Len
+		at, buf := part.Off+it.extent.Off, it.buf
+		if p.opts.Blank && allZero(buf) {
 			return nil
 		}
-		at := part.Off + it.extent.Off
-		if _, err := p.target.WriteAt(it.buf, at); err != nil {
+		if early := min(head-it.extent.Off, it.extent.Len); early > 0 {
+			*heads = append(*heads, disk.Write{Off: at, Data: bytes.Clone(buf[:early])})
+			at, buf = at+early, buf[early:]
+		}
+		if len(buf) == 0 {
+			return nil
+		}
+		if _, err := p.target.WriteAt(buf, at); err != nil {
 			return fmt.Errorf("write to byte %d of the target: %w", at, err)
 		}
 		return nil
 	})
+	return done, err
 }
 
 func allZero(b []byte) bool {
@@ -155,6 +204,7 @@ func (p *Plan) check(ctx context.Context, log *job.Log) error {
 		}
 	}
 	meter := log.Stage("check", p.Bytes)
+	var done int64
 	for i := range p.Parts {
 		part := &p.Parts[i]
 		meter.Object(part.Name)
@@ -171,6 +221,7 @@ func (p *Plan) check(ctx context.Context, log *job.Log) error {
 		}
 		err := p.each(ctx, part, compare, func(it *item) error {
 			meter.Add(it.extent.Len)
+			done += it.extent.Len
 			return nil
 		})
 		if err != nil {
@@ -178,6 +229,9 @@ func (p *Plan) check(ctx context.Context, log *job.Log) error {
 		}
 	}
 	meter.End()
+	if done != p.Bytes {
+		return fmt.Errorf("check: only %d of %d bytes came out of the source", done, p.Bytes)
+	}
 	return p.checkTable()
 }
 

@@ -163,6 +163,8 @@ func (p *pending) Commit(context.Context) error {
 	if err == nil {
 		err = f.Sync()
 	}
+	// So that who reads the file next, to verify it, reads the medium.
+	forget(f)
 	if err == nil {
 		err = publish(f.Name(), p.final)
 	}
@@ -193,7 +195,8 @@ func publish(partial, final string) error {
 	err := os.Link(partial, final)
 	switch {
 	case err == nil:
-		return os.Remove(partial)
+		_ = os.Remove(partial) // the file has its name; a second one does no harm
+		return nil
 	case errors.Is(err, fs.ErrExist):
 		return dest.ErrExist
 	}

@@ -26,6 +26,9 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
+// forget has the kernel drop what it caches of a file; a hint.
+func forget(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
+
 // output writes a growing file. Where the file system says how, it writes past
 // the page cache: an image is not read again soon, so caching it would cost a
 // copy and throw out what the machine needs. Else it has the kernel begin to

@@ -22,6 +22,9 @@ func freeBytes(path string) (int64, error) {
 // journals the names.
 func syncFolder(string) error { return nil }
 
+// forget does nothing: Windows knows no such hint.
+func forget(*os.File) {}
+
 // output writes a growing file by way of the cache manager of Windows, which
 // writes behind by itself.
 type output struct{ *os.File }

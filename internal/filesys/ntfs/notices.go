@@ -16,8 +16,20 @@ func (v *Volume) warn(format string, args ...any) {
 	v.facts.Warnings = append(v.facts.Warnings, fmt.Sprintf(format, args...))
 }
 
+// unsettled notes why the clusters that are free now need not stay so: Windows
+// may allocate some of them when it replays its journal, or already has in the
+// memory it will wake up with, and expects its data in them then.
+func (v *Volume) unsettled(reason string) {
+	if v.facts.Unsettled == "" {
+		v.facts.Unsettled = reason
+	}
+}
+
 // dirty says what the flags of the volume tell about its state.
 func (v *Volume) dirty(flags uint16) {
+	if flags&(flagDirty|flagResizing|flagChkdsk) != 0 {
+		v.unsettled("it is marked dirty")
+	}
 	if flags&flagDirty != 0 {
 		v.warn("The volume is marked dirty: Windows wants to check it. Run chkdsk /f on it in Windows before making the image; until then its list of used clusters may be out of date.")
 	}
@@ -41,9 +53,11 @@ func (v *Volume) notices() {
 		v.warn("Clusters marked as bad: %d. The disk has damaged places and reading may fail there. Replace the disk; after a restore, chkdsk /b frees the marks.", n)
 	}
 	if open, err := v.journalOpen(); err != nil {
+		v.unsettled("its journal cannot be read")
 		v.warn("The journal cannot be read (%v). Run chkdsk /f on the volume.", err)
 	} else if open {
-		v.warn("The journal is in use: Windows is running, was hibernated, or was not shut down. Unless this is a snapshot, shut Windows down fully and image again, or copy all sectors.")
+		v.unsettled("its journal is in use")
+		v.warn("The journal is in use: Windows is running, was hibernated, or was not shut down. Unless this is a snapshot, shut Windows down fully and image again.")
 	}
 	v.hibernation()
 }
@@ -56,8 +70,10 @@ func (v *Volume) hibernation() {
 	}
 	switch word {
 	case "HIBR", "hibr":
+		v.unsettled("Windows is hibernated on it")
 		v.warn("Windows is hibernated or was shut down with fast startup (hiberfil.sys begins with %q): changes may be missing on the volume. Start Windows and shut it down with shutdown /s /t 0.", word)
 	case "RSTR", "rstr":
+		v.unsettled("Windows is half woken from hibernation on it")
 		v.warn("Windows was interrupted while it woke from hibernation (hiberfil.sys begins with %q). Start Windows and shut it down with shutdown /s /t 0.", word)
 	case "WAKE", "wake":
 		v.warn("Windows has woken from hibernation and used up hiberfil.sys (it begins with %q). If it is not running now, it was not shut down fully: start it and shut it down with shutdown /s /t 0.", word)

@@ -21,6 +21,7 @@ type Facts struct {
 	MFTOffset     int64
 	RecordSize    int64
 	WholeReason   string // why everything counts as used; "" when the map is proven
+	Unsettled     string // why clusters that are free now need not stay free; "" when they do
 	Warnings      []string
 }
 
