@@ -14,7 +14,7 @@ var levels = []struct {
 	level  int
 	prefix string // of the path below ingot/; the longest one counts
 }{
-	{0, "internal/block"}, {1, "internal/block/"}, {0, "internal/pipeline"}, {0, "internal/dest"}, {0, "internal/plan"}, {0, "internal/job"}, {0, "internal/secret"},
+	{0, "internal/block"}, {0, "internal/block/"}, {0, "internal/pipeline"}, {0, "internal/dest"}, {0, "internal/plan"}, {0, "internal/job"}, {0, "internal/secret"},
 	{1, "internal/disk"}, {1, "internal/filesys/"}, {1, "internal/vdisk/"}, {1, "internal/dest/"}, {1, "internal/mount"}, {1, "internal/notify"},
 	{2, "internal/filesys"}, {2, "internal/snapshot"}, {2, "internal/image"}, {2, "internal/rescue"},
 	{3, "internal/backup"}, {3, "internal/restore"}, {3, "internal/retention"}, {3, "internal/browse"}, {3, "internal/boot"},
@@ -65,6 +65,8 @@ func checkEdge(t *testing.T, from, to string) {
 	}
 	a, b := stand(from), stand(to)
 	switch {
+	case strings.HasSuffix(from, "test") && a == b:
+		// What serves tests may import what it tests.
 	case a < 0 || b < 0:
 		t.Errorf("%s imports %s: give both a level in this test", from, to)
 	case a <= b:

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,13 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
+// softMemory is where the garbage collector begins to hurry. What a run holds
+// at a time is less than half of it, whatever the size of the disk; the rest is
+// what nobody needs any more.
+const softMemory = 128 << 20
+
 func main() {
+	debug.SetMemoryLimit(softMemory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second Ctrl-C ends the program at once, should the first one hang.

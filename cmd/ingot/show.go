@@ -68,6 +68,9 @@ func (c *console) show(ctx context.Context, path string) error {
 	if v.Comment != "" {
 		c.note("  comment: %s", v.Comment)
 	}
+	if len(v.Definition) > 0 {
+		c.note("  definition: %s", shorten(string(v.Definition), 400))
+	}
 	c.note("")
 	for i := range v.Disks {
 		if err := v.Disks[i].print(c.out); err != nil {
@@ -75,6 +78,14 @@ func (c *console) show(ctx context.Context, path string) error {
 		}
 	}
 	return nil
+}
+
+// shorten cuts a text that is too long to be read at a glance.
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n]) + "... (--json shows all of it)"
+	}
+	return s
 }
 
 func viewImage(path string, ch *image.Chain) (*imageView, error) {

@@ -100,6 +100,9 @@ func (v *diskView) print(w io.Writer) error {
 	}
 	head = append(head, fmt.Sprintf("%d-byte sectors", v.Sector))
 	fmt.Fprintln(w, strings.TrimSpace(strings.Join(head, "  ")))
+	if len(v.ByID) > 0 {
+		fmt.Fprintf(w, "  lasting name: %s\n", v.ByID[0])
+	}
 	if v.Error != "" {
 		fmt.Fprintf(w, "  %s\n", v.Error)
 	}

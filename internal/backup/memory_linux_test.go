@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,6 +52,7 @@ func TestMemoryOfAHugeDisk(t *testing.T) {
 }
 
 func imageHuge(t *testing.T, dir string) {
+	debug.SetMemoryLimit(128 * mib) // as the program does
 	store, err := folder.New(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -3,63 +3,25 @@ package filesys
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ingot/internal/block"
 	"ingot/internal/filesys/ntfs/ntfstest"
+	"ingot/internal/filesys/volumetest"
 )
-
-// runTool runs a tool of a Debian package.
-func runTool(t testing.TB, pkg, tool string, args ...string) {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		t.Fatalf("%s is missing: install the Debian package %s", tool, pkg)
-	}
-	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", tool, args, err, out)
-	}
-}
 
 // made is a sparse file of size bytes on which a tool made something.
 func made(t testing.TB, size int64, pkg, tool string, args ...string) disk {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, size); err != nil {
-		t.Fatal(err)
-	}
-	runTool(t, pkg, tool, append(args, path)...)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return volumetest.Load(t, volumetest.Make(t, size, pkg, tool, args...))
 }
 
 // disk is a volume in memory.
-type disk []byte
-
-func (d disk) Size() int64 { return int64(len(d)) }
-
-func (d disk) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(d)) {
-		return 0, io.EOF
-	}
-	n := copy(p, d[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
+type disk = volumetest.Disk
 
 // opened opens a volume and checks what holds for all: the map's bytes are
 // those of Info, and only a proven one is less than everything.

@@ -94,7 +94,7 @@ func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
 				it.buf = make([]byte, size)
 			}
 			it.bad = it.bad[:0]
-			return vol.load(s, it.first, it.n, it.buf[:size], func(piece int64, err error) error {
+			return vol.check(s, it.first, it.n, it.buf[:size], func(piece int64, err error) error {
 				it.bad = append(it.bad, Damage{Disk: number, Partition: vol.Doc.Header.Number, Err: err,
 					Extent: block.Extent{Off: s.base + piece*s.piece, Len: s.length(piece)}})
 				return nil

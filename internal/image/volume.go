@@ -2,6 +2,7 @@ package image
 
 import (
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -173,6 +174,7 @@ type tools struct {
 	stored []byte
 	piece  []byte
 	sums   [][md5.Size]byte
+	places [2]places // in the buffer that is read into, and in stored
 }
 
 func (v *Volume) tools() *tools {
@@ -186,6 +188,16 @@ func (v *Volume) tools() *tools {
 // they are together; those not stored become zeros. bad is told of every piece
 // that is damaged; what it returns ends the load, nil goes on.
 func (v *Volume) load(s *space, first, n int64, dst []byte, bad func(piece int64, err error) error) error {
+	return v.pass(s, first, n, dst, true, bad)
+}
+
+// check is load for the sake of the hashes alone: what dst holds afterwards is
+// not defined, since content that can be hashed where it was read stays there.
+func (v *Volume) check(s *space, first, n int64, dst []byte, bad func(piece int64, err error) error) error {
+	return v.pass(s, first, n, dst, false, bad)
+}
+
+func (v *Volume) pass(s *space, first, n int64, dst []byte, keep bool, bad func(int64, error) error) error {
 	t := v.tools()
 	defer v.pool.Put(t)
 	if err := v.readElements(t, s, first, n); err != nil {
@@ -197,7 +209,7 @@ func (v *Volume) load(s *space, first, n int64, dst []byte, bad func(piece int64
 		hi := min(lo+group*s.piece, int64(len(dst)))
 		if t.elems[i].size == 0 {
 			clear(dst[lo:hi])
-		} else if err := v.loadGroup(t, s, first+i, t.elems[i:i+group], dst[lo:hi], bad); err != nil {
+		} else if err := v.passGroup(t, s, first+i, t.elems[i:i+group], dst[lo:hi], keep, bad); err != nil {
 			return err
 		}
 		i += group
@@ -243,8 +255,8 @@ func (v *Volume) group(es []element) int64 {
 	return int64(n)
 }
 
-// loadGroup reads and decodes neighbouring stored pieces.
-func (v *Volume) loadGroup(t *tools, s *space, first int64, es []element, dst []byte, bad func(int64, error) error) error {
+// passGroup reads, decodes and hashes neighbouring stored pieces.
+func (v *Volume) passGroup(t *tools, s *space, first int64, es []element, dst []byte, keep bool, bad func(int64, error) error) error {
 	stored, err := v.readStored(t, s, es)
 	if err != nil {
 		if len(es) == 1 {
@@ -254,32 +266,17 @@ func (v *Volume) loadGroup(t *tools, s *space, first int64, es []element, dst []
 		for i := range es {
 			lo := int64(i) * s.piece
 			hi := min(lo+s.piece, int64(len(dst)))
-			if err := v.loadGroup(t, s, first+int64(i), es[i:i+1], dst[lo:hi], bad); err != nil {
+			if err := v.passGroup(t, s, first+int64(i), es[i:i+1], dst[lo:hi], keep, bad); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	failed := make(map[int]error)
-	for i := range es {
-		lo := int64(i) * s.piece
-		raw := dst[lo:min(lo+s.piece, int64(len(dst)))]
-		n, err := t.dec.Decode(raw, stored[:es[i].size])
-		if err == nil && n != len(raw) {
-			err = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
-		}
-		if err != nil {
-			failed[i] = err
-			clear(raw)
-		}
-		stored = stored[es[i].size:]
-	}
-	sums := t.sums[:len(es)]
-	md5lanes.Sums(sums, dst, int(s.piece))
+	failed := t.decode(es, stored, dst, s.piece, keep)
 	for i := range es {
 		err := failed[i]
-		if err == nil && sums[i] != es[i].sum {
-			err = fmt.Errorf("its MD5 is wrong")
+		if err == nil && t.sums[i] != es[i].sum {
+			err = errors.New("its MD5 is wrong")
 		}
 		if err != nil {
 			if err := bad(first+int64(i), v.where(s, first+int64(i), err)); err != nil {
@@ -288,6 +285,66 @@ func (v *Volume) loadGroup(t *tools, s *space, first int64, es []element, dst []
 		}
 	}
 	return nil
+}
+
+// decode brings the pieces of stored into dst and hashes them into sums. With
+// keep unset, content that lies in stored as it is is hashed there. It returns
+// the errors by their place.
+func (t *tools) decode(es []element, stored, dst []byte, piece int64, keep bool) map[int]error {
+	failed := make(map[int]error)
+	inDst, inStored := t.places[0].reset(), t.places[1].reset()
+	at := 0
+	for i := range es {
+		lo := int64(i) * piece
+		raw := dst[lo:min(lo+piece, int64(len(dst)))]
+		one := stored[at : at+int(es[i].size)]
+		if content, ok := t.dec.Raw(one); ok && !keep && len(content) == len(raw) {
+			inStored.add(i, at+cap(one)-cap(content), len(raw))
+		} else if n, err := t.dec.Decode(raw, one); err != nil {
+			failed[i] = err
+			clear(raw)
+		} else if n != len(raw) {
+			failed[i] = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
+			clear(raw)
+		} else {
+			inDst.add(i, int(lo), n)
+		}
+		at += int(es[i].size)
+	}
+	inDst.hash(t.sums, dst, int(piece))
+	inStored.hash(t.sums, stored, int(piece))
+	return failed
+}
+
+// places are pieces within one buffer.
+type places struct {
+	which, offs, lens []int
+	sums              [][md5.Size]byte
+}
+
+func (p *places) reset() *places {
+	p.which, p.offs, p.lens = p.which[:0], p.offs[:0], p.lens[:0]
+	return p
+}
+
+// add notes that piece i is the n bytes at off.
+func (p *places) add(i, off, n int) {
+	p.which, p.offs, p.lens = append(p.which, i), append(p.offs, off), append(p.lens, n)
+}
+
+// hash writes the MD5 of each piece to its place in sums. Only the last one
+// may be shorter than size.
+func (p *places) hash(sums [][md5.Size]byte, data []byte, size int) {
+	n := len(p.which)
+	if n > 0 && p.lens[n-1] < size {
+		n--
+		sums[p.which[n]] = md5.Sum(data[p.offs[n] : p.offs[n]+p.lens[n]])
+	}
+	p.sums = append(p.sums[:0], make([][md5.Size]byte, n)...)
+	md5lanes.SumsAt(p.sums, data, p.offs[:n], size)
+	for k, i := range p.which[:n] {
+		sums[i] = p.sums[k]
+	}
 }
 
 // readStored reads what is stored of neighbouring pieces, after a look at

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ingot/internal/block"
+	"ingot/internal/filesys/volumetest"
 )
 
 // exercise does all there is to do with a volume; what comes out does not
@@ -43,7 +44,7 @@ func seeds(t testing.TB) []disk {
 		kind := []string{"12", "16", "32"}[i]
 		path := makeVolume(t, size, "-F", kind, "-s", "1")
 		fillSome(t, path, 6, 700)
-		out = append(out, load(t, path))
+		out = append(out, volumetest.Load(t, path))
 	}
 	return out
 }

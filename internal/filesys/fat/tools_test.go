@@ -1,49 +1,21 @@
 package fat
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"fmt"
-	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
 
 	"ingot/internal/block"
+	"ingot/internal/filesys/volumetest"
 )
-
-// runTool runs a tool of a Debian package and gives what it prints.
-func runTool(t testing.TB, pkg, tool string, args ...string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		t.Fatalf("%s is missing: install the Debian package %s", tool, pkg)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "MTOOLS_SKIP_CHECK=1", "LC_ALL=C.UTF-8")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", tool, args, err, out)
-	}
-	return string(out)
-}
 
 func makeVolume(t testing.TB, size int64, args ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, size); err != nil {
-		t.Fatal(err)
-	}
-	runTool(t, "dosfstools", "mkfs.vfat", append(append([]string{"-n", "CAST IRON", "-i", "1234abcd"}, args...), path)...)
-	return path
+	return volumetest.Make(t, size, "dosfstools", "mkfs.vfat", append([]string{"-n", "CAST IRON", "-i", "1234abcd"}, args...)...)
 }
 
 // content is n repeatable bytes that do not repeat.
@@ -74,10 +46,10 @@ func fillSome(t testing.TB, path string, files, size int) {
 	write("EFI/Boot/bootx64.efi", content(size, 8))
 	write("Wörter/Straße und Öl.text", content(100, 9))
 	for _, name := range []string{"many", "EFI", "Wörter"} {
-		runTool(t, "mtools", "mcopy", "-s", "-i", path, filepath.Join(dir, name), "::")
+		volumetest.RunTool(t, "mtools", "mcopy", "-s", "-i", path, filepath.Join(dir, name), "::")
 	}
 	for i := 0; i < files; i += 3 {
-		runTool(t, "mtools", "mdel", "-i", path, fmt.Sprintf("::many/A rather long name, number %d of some.txt", i))
+		volumetest.RunTool(t, "mtools", "mdel", "-i", path, fmt.Sprintf("::many/A rather long name, number %d of some.txt", i))
 	}
 }
 
@@ -85,28 +57,15 @@ func fillSome(t testing.TB, path string, files, size int) {
 func hashes(t testing.TB, path string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	runTool(t, "mtools", "mcopy", "-s", "-n", "-i", path, "::*", dir)
-	out := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		rel, _ := filepath.Rel(dir, path)
-		out[rel] = fmt.Sprintf("%x", sha256.Sum256(b))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	volumetest.RunTool(t, "mtools", "mcopy", "-s", "-n", "-i", path, "::*", dir)
+	return volumetest.Hashes(t, dir)
 }
 
 // usedByFsck is the clusters in use and in all, as fsck.vfat counts them; it
 // fails the test when the volume is not clean.
 func usedByFsck(t testing.TB, path string) (used, total int64) {
 	t.Helper()
-	out := runTool(t, "dosfstools", "fsck.vfat", "-n", path)
+	out := volumetest.RunTool(t, "dosfstools", "fsck.vfat", "-n", path)
 	m := regexp.MustCompile(`(\d+)/(\d+) clusters`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("fsck.vfat gives no count:\n%s", out)
@@ -114,40 +73,6 @@ func usedByFsck(t testing.TB, path string) (used, total int64) {
 	used, _ = strconv.ParseInt(m[1], 10, 64)
 	total, _ = strconv.ParseInt(m[2], 10, 64)
 	return used, total
-}
-
-// disk is a volume in memory, to be read and to be damaged.
-type disk []byte
-
-func load(t testing.TB, path string) disk {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func (d disk) Size() int64 { return int64(len(d)) }
-
-func (d disk) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(d)) {
-		return 0, io.EOF
-	}
-	n := copy(p, d[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (d disk) save(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(path, d, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // open opens a volume whose used map must be proven.
@@ -163,25 +88,11 @@ func open(t testing.TB, r block.Reader) *Volume {
 	return v
 }
 
-// castOver gives what a disk full of other data holds once the used bytes of
-// the volume are written on it.
-func castOver(t testing.TB, v *Volume, src disk) disk {
+// disk is a volume in memory.
+type disk = volumetest.Disk
+
+// castOver is volumetest.CastOver of a volume.
+func castOver(t testing.TB, v *Volume, src volumetest.Disk) volumetest.Disk {
 	t.Helper()
-	out := disk(bytes.Repeat([]byte{0xa7, 0x5c, 0xff, 0x13}, len(src)/4+1)[:len(src)])
-	var sum, end int64 = 0, -1
-	for e, err := range v.Used().Extents() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Len <= 0 || e.Off <= end || e.End() > src.Size() {
-			t.Fatalf("extent %v behind %d on %d bytes", e, end, src.Size())
-		}
-		end = e.End()
-		sum += e.Len
-		copy(out[e.Off:e.End()], src[e.Off:])
-	}
-	if sum != v.Facts().UsedBytes {
-		t.Errorf("UsedBytes is %d, the map holds %d", v.Facts().UsedBytes, sum)
-	}
-	return out
+	return volumetest.CastOver(t, v.Used(), v.Facts().UsedBytes, src)
 }

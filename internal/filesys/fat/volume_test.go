@@ -7,6 +7,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"ingot/internal/filesys/volumetest"
 )
 
 func TestGeometries(t *testing.T) {
@@ -54,14 +56,14 @@ func TestGeometries(t *testing.T) {
 // files of a copy of its used bytes with its own.
 func checkAgainstTools(t *testing.T, path string, files bool) *Volume {
 	t.Helper()
-	src := load(t, path)
+	src := volumetest.Load(t, path)
 	v := open(t, src)
 	used, total := usedByFsck(t, path)
 	f := v.Facts()
 	if f.TotalClusters != total || f.TotalClusters-f.FreeClusters != used {
 		t.Errorf("%d used of %d clusters, fsck.vfat says %d of %d", f.TotalClusters-f.FreeClusters, f.TotalClusters, used, total)
 	}
-	copied := castOver(t, v, src).save(t)
+	copied := castOver(t, v, src).Save(t)
 	if again, _ := usedByFsck(t, copied); again != used {
 		t.Errorf("the copy has %d used clusters instead of %d", again, used)
 	}
@@ -79,7 +81,7 @@ func TestNotices(t *testing.T) {
 	for kind, size := range map[string]int64{"16": 31 << 20, "32": 34 << 20} {
 		path := makeVolume(t, size, "-F", kind, "-s", "1")
 		fillSome(t, path, 3, 2000)
-		fresh := load(t, path)
+		fresh := volumetest.Load(t, path)
 		b := open(t, fresh).boot
 		both := func(d disk, cluster int64, change func(uint32) uint32) {
 			for i := range b.FATs {
@@ -144,7 +146,7 @@ func setEntry(d disk, b Boot, table, cluster int64, change func(uint32) uint32) 
 
 // TestDoubts makes volumes whose tables must not be trusted.
 func TestDoubts(t *testing.T) {
-	fresh := load(t, makeVolume(t, 40<<20, "-F", "32", "-s", "1"))
+	fresh := volumetest.Load(t, makeVolume(t, 40<<20, "-F", "32", "-s", "1"))
 	b := open(t, fresh).boot
 	for _, c := range []struct {
 		name, reason, err string
@@ -189,7 +191,7 @@ func TestDoubts(t *testing.T) {
 }
 
 func TestChangeDuringWalk(t *testing.T) {
-	d := load(t, makeVolume(t, 8<<20))
+	d := volumetest.Load(t, makeVolume(t, 8<<20))
 	v := open(t, d)
 	setEntry(d, v.boot, 1, 500, func(uint32) uint32 { return 7 })
 	var err error
@@ -250,7 +252,7 @@ func bitsAt(b []byte, i, width int64) bool {
 func TestLoop(t *testing.T) {
 	path := makeVolume(t, 8<<20, "-s", "1")
 	fillSome(t, path, 40, 600)
-	d := load(t, path)
+	d := volumetest.Load(t, path)
 	v := open(t, d)
 	entries, err := v.folder(0, true)
 	if err != nil {

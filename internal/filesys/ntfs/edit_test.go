@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"ingot/internal/filesys/ntfs/ntfstest"
+	"ingot/internal/filesys/volumetest"
 )
 
 // Volumes as Windows may leave them and the Linux tools do not: made by mkntfs
 // and edited. Where the edit leaves a sound volume, ntfsinfo must agree.
 
 // rawRecord is the place of an MFT record on a volume whose $MFT is in one run.
-func (d disk) rawRecord(number int64) []byte {
+func rawRecord(d disk, number int64) []byte {
 	boot, err := ParseBoot(d[:BootSize])
 	if err != nil {
 		panic(err)
@@ -25,8 +26,8 @@ func (d disk) rawRecord(number int64) []byte {
 
 // edit rebuilds a record: each attribute goes through change, which gives what
 // stands there instead; nil drops it. Extra attributes come at the end.
-func (d disk) edit(number int64, change func(typ uint32, raw []byte) []byte, extra ...[]byte) {
-	b := d.rawRecord(number)
+func editRecord(d disk, number int64, change func(typ uint32, raw []byte) []byte, extra ...[]byte) {
+	b := rawRecord(d, number)
 	plain := bytes.Clone(b)
 	if err := fixup(plain, "FILE"); err != nil {
 		panic(err)
@@ -93,22 +94,22 @@ func scatter(t *testing.T, d disk, v *Volume) ([]ntfstest.Run, int64) {
 }
 
 func TestFragmentedBitmap(t *testing.T) {
-	fresh := load(t, makeVolume(t, 24<<20, "-c", "512"))
+	fresh := volumetest.Load(t, makeVolume(t, 24<<20, "-c", "512"))
 	ref := func(n uint64) uint64 { return n | 1<<48 }
 	for name, place := range map[string]func(d disk, runs []ntfstest.Run, size int64){
 		"in one record": func(d disk, runs []ntfstest.Run, size int64) {
-			d.edit(recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, runs, size, 512)))
+			editRecord(d, recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, runs, size, 512)))
 		},
 		"behind a resident list": func(d disk, runs []ntfstest.Run, size int64) {
 			list := bitmapList(d, runs, size, ref)
-			d.edit(recBitmap, splitBitmap(ntfstest.Resident(typeAttributeList, 8, list), runs, size))
+			editRecord(d, recBitmap, splitBitmap(ntfstest.Resident(typeAttributeList, 8, list), runs, size))
 		},
 		"behind a list in a cluster": func(d disk, runs []ntfstest.Run, size int64) {
 			list := bitmapList(d, runs, size, ref)
 			at := ntfstest.Run{LCN: runs[0].LCN + 3, Clusters: 1}
 			copy(d[at.LCN*512:], list)
 			markUsed(t, d, runs, at.LCN)
-			d.edit(recBitmap, splitBitmap(ntfstest.NonResident(typeAttributeList, 8, "", 0, []ntfstest.Run{at}, int64(len(list)), 512), runs, size))
+			editRecord(d, recBitmap, splitBitmap(ntfstest.NonResident(typeAttributeList, 8, "", 0, []ntfstest.Run{at}, int64(len(list)), 512), runs, size))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,8 +139,8 @@ func splitBitmap(list []byte, runs []ntfstest.Run, size int64) func(uint32, []by
 // bitmapList spreads the runs behind the third over MFT records 16 and 17 and
 // gives the attribute list that leads to them.
 func bitmapList(d disk, runs []ntfstest.Run, size int64, ref func(uint64) uint64) []byte {
-	copy(d.rawRecord(16), ntfstest.Record(1024, 16, 1, 6|6<<48, ntfstest.NonResident(typeData, 4, "", 3, runs[3:5], size, 512)))
-	copy(d.rawRecord(17), ntfstest.Record(1024, 17, 1, 6|6<<48, ntfstest.NonResident(typeData, 0, "", 5, runs[5:], size, 512)))
+	copy(rawRecord(d, 16), ntfstest.Record(1024, 16, 1, 6|6<<48, ntfstest.NonResident(typeData, 4, "", 3, runs[3:5], size, 512)))
+	copy(rawRecord(d, 17), ntfstest.Record(1024, 17, 1, 6|6<<48, ntfstest.NonResident(typeData, 0, "", 5, runs[5:], size, 512)))
 	list := ntfstest.ListEntry(0x10, 0, 0, 6|6<<48)
 	list = append(list, ntfstest.ListEntry(0x30, 2, 0, 6|6<<48)...)
 	list = append(list, ntfstest.ListEntry(typeData, 9, 0, 6|6<<48)...)
@@ -161,7 +162,7 @@ func checkScattered(t *testing.T, d disk, runs int) {
 	if err != nil || len(s.runs) != runs {
 		t.Fatalf("%v; %d runs instead of %d", err, len(s.runs), runs)
 	}
-	info := runTool(t, "ntfs-3g", "ntfsinfo", "-m", d.save(t))
+	info := volumetest.RunTool(t, "ntfs-3g", "ntfsinfo", "-m", d.Save(t))
 	if want := field(t, info, "Free Clusters"); v.Facts().FreeClusters != want {
 		t.Errorf("%d clusters free, ntfsinfo says %d", v.Facts().FreeClusters, want)
 	}
@@ -169,7 +170,7 @@ func checkScattered(t *testing.T, d disk, runs int) {
 }
 
 func TestResidentBitmap(t *testing.T) {
-	d := load(t, makeVolume(t, 64<<20, "-c", "2097152"))
+	d := volumetest.Load(t, makeVolume(t, 64<<20, "-c", "2097152"))
 	v := open(t, d)
 	s, err := v.systemData(recBitmap, "$Bitmap")
 	if err != nil {
@@ -181,7 +182,7 @@ func TestResidentBitmap(t *testing.T) {
 	}
 	free := v.Facts().FreeClusters
 	setUsed(bits, s.runs[0].lcn, false)
-	d.edit(recBitmap, replace(typeData, ntfstest.Resident(typeData, 9, bits)))
+	editRecord(d, recBitmap, replace(typeData, ntfstest.Resident(typeData, 9, bits)))
 	v = open(t, d)
 	if got := v.Facts().FreeClusters; got != free+1 {
 		t.Errorf("%d clusters free instead of %d", got, free+1)
@@ -191,7 +192,7 @@ func TestResidentBitmap(t *testing.T) {
 
 // TestNotices edits one thing at a time and looks for what is said about it.
 func TestNotices(t *testing.T) {
-	fresh := load(t, makeVolume(t, 8<<20, "-c", "4096"))
+	fresh := volumetest.Load(t, makeVolume(t, 8<<20, "-c", "4096"))
 	total := open(t, fresh).boot.TotalClusters
 	info := func(flags byte) []byte {
 		return ntfstest.Resident(typeVolumeInfo, 5, []byte{8: 3, 9: 1, 10: flags, 11: 0})
@@ -214,20 +215,20 @@ func TestNotices(t *testing.T) {
 		name, want string
 		edit       func(d disk)
 	}{
-		{"dirty", "marked dirty", func(d disk) { d.edit(recVolume, replace(typeVolumeInfo, info(1))) }},
-		{"resize", "size is underway", func(d disk) { d.edit(recVolume, replace(typeVolumeInfo, info(2))) }},
+		{"dirty", "marked dirty", func(d disk) { editRecord(d, recVolume, replace(typeVolumeInfo, info(1))) }},
+		{"resize", "size is underway", func(d disk) { editRecord(d, recVolume, replace(typeVolumeInfo, info(2))) }},
 		{"bad clusters", "Clusters marked as bad: 3", func(d disk) {
 			runs := []ntfstest.Run{{LCN: -1, Clusters: 1000}, {LCN: 1000, Clusters: 3}, {LCN: -1, Clusters: total - 1003}}
 			bad := ntfstest.NonResident(typeData, 9, "$Bad", 0, runs, total*4096, 4096)
-			d.edit(recBadClus, func(typ uint32, raw []byte) []byte {
+			editRecord(d, recBadClus, func(typ uint32, raw []byte) []byte {
 				if typ == typeData && raw[9] == 4 {
 					return bad
 				}
 				return raw
 			})
 		}},
-		{"$MFT record 0 damaged", "its copy in $MFTMirr was used", func(d disk) { copy(d.rawRecord(recMFT), "BAAD") }},
-		{"torn $Volume", "its copy in $MFTMirr was used", func(d disk) { d.rawRecord(recVolume)[510]++ }},
+		{"$MFT record 0 damaged", "its copy in $MFTMirr was used", func(d disk) { copy(rawRecord(d, recMFT), "BAAD") }},
+		{"torn $Volume", "its copy in $MFTMirr was used", func(d disk) { rawRecord(d, recVolume)[510]++ }},
 		{"journal", "journal is in use", func(d disk) { log(d, 5, 0, 0) }},
 		{"journal closed", "", func(d disk) { log(d, 5, 0xffff, 0) }},
 		{"journal closed in its newer page", "", func(d disk) { log(d, 5, 0, 0); log(d, 6, 0xffff, 4096) }},
@@ -247,7 +248,7 @@ func TestNotices(t *testing.T) {
 
 // TestDoubts makes volumes whose bitmap must not be trusted.
 func TestDoubts(t *testing.T) {
-	fresh := load(t, makeVolume(t, 8<<20, "-c", "4096"))
+	fresh := volumetest.Load(t, makeVolume(t, 8<<20, "-c", "4096"))
 	good := open(t, fresh)
 	at := good.mustBitmap(t)
 	total := good.boot.TotalClusters
@@ -264,25 +265,25 @@ func TestDoubts(t *testing.T) {
 		{"$Bitmap free", "belong to a system file", free(at / 4096)},
 		{"partition too short", "the partition has", func(d disk) disk { return d[:len(d)-1024] }},
 		{"both records 0 gone", "its copy in $MFTMirr", func(d disk) disk {
-			clear(d.rawRecord(recMFT))
+			clear(rawRecord(d, recMFT))
 			clear(d[good.boot.Mirror*4096:][:4096])
 			return d
 		}},
-		{"$Bitmap's record gone", "$Bitmap: MFT record 6", func(d disk) disk { clear(d.rawRecord(recBitmap)); return d }},
+		{"$Bitmap's record gone", "$Bitmap: MFT record 6", func(d disk) disk { clear(rawRecord(d, recBitmap)); return d }},
 		{"$Bitmap too short", "valid bytes for", func(d disk) disk {
-			d.edit(recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: at / 4096, Clusters: 1}}, total/8-8, 4096)))
+			editRecord(d, recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: at / 4096, Clusters: 1}}, total/8-8, 4096)))
 			return d
 		}},
 		{"a hole in $Bitmap", "a hole at VCN 0", func(d disk) disk {
-			d.edit(recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: -1, Clusters: 1}}, total/8+8, 4096)))
+			editRecord(d, recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: -1, Clusters: 1}}, total/8+8, 4096)))
 			return d
 		}},
 		{"$Bitmap outside", "on a volume of", func(d disk) disk {
-			d.edit(recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: total, Clusters: 1}}, total/8+8, 4096)))
+			editRecord(d, recBitmap, replace(typeData, ntfstest.NonResident(typeData, 9, "", 0, []ntfstest.Run{{LCN: total, Clusters: 1}}, total/8+8, 4096)))
 			return d
 		}},
 		{"version 9", "version 9.1", func(d disk) disk {
-			d.edit(recVolume, replace(typeVolumeInfo, ntfstest.Resident(typeVolumeInfo, 5, []byte{8: 9, 9: 1, 11: 0})))
+			editRecord(d, recVolume, replace(typeVolumeInfo, ntfstest.Resident(typeVolumeInfo, 5, []byte{8: 9, 9: 1, 11: 0})))
 			return d
 		}},
 	} {
@@ -313,7 +314,7 @@ func TestHibernation(t *testing.T) {
 		mounted(t, path, "rw,remove_hiberfile", func(dir string) {
 			writeFile(t, dir+"/HiberFil.sys", append([]byte(word), make([]byte, 8188)...))
 		})
-		warnings := fmt.Sprint(open(t, load(t, path)).Facts().Warnings)
+		warnings := fmt.Sprint(open(t, volumetest.Load(t, path)).Facts().Warnings)
 		if want == "" && warnings != "[]" || !strings.Contains(warnings, want) {
 			t.Errorf("%q: %s", word, warnings)
 		}
@@ -345,7 +346,7 @@ func TestStaleIndexBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.edit(int64(ref&(1<<48-1)), func(typ uint32, raw []byte) []byte {
+	editRecord(d, int64(ref&(1<<48-1)), func(typ uint32, raw []byte) []byte {
 		if typ == typeBitmap {
 			raw = bytes.Clone(raw)
 			clear(raw[binary.LittleEndian.Uint16(raw[20:]):])

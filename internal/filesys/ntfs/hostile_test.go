@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingot/internal/block"
+	"ingot/internal/filesys/volumetest"
 )
 
 // exercise does all there is to do with a volume; what comes out does not
@@ -47,7 +48,7 @@ func seed(t testing.TB) disk {
 			writeFile(t, dir+"/folder/f"+strconv.Itoa(i), nil)
 		}
 	})
-	return load(t, path)
+	return volumetest.Load(t, path)
 }
 
 // hotAreas are the bytes that Open and Contains read: boot sector, records,

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"ingot/internal/filesys/volumetest"
 )
 
 // fillSome writes files of several kinds and removes some of them again, so
@@ -124,7 +126,7 @@ func hasList(rec record) bool {
 }
 
 func TestChangeDuringWalk(t *testing.T) {
-	d := load(t, makeVolume(t, 8<<20, "-c", "4096"))
+	d := volumetest.Load(t, makeVolume(t, 8<<20, "-c", "4096"))
 	v := open(t, d)
 	d[v.mustBitmap(t)+100] ^= 1
 	var err error

@@ -85,6 +85,24 @@ func NewDecoder(level Level) *Decoder {
 	return d
 }
 
+// Raw gives the content of a stored block that holds it as it is, as a part of
+// stored. ok is false for all other blocks, sound or not: Decode tells.
+func (d *Decoder) Raw(stored []byte) (content []byte, ok bool) {
+	if d.level == None {
+		return stored, true
+	}
+	h, err := parseHeader(stored)
+	if err != nil || h.checksum || len(stored)-h.size < blockHeader {
+		return nil, false
+	}
+	v := little(stored[h.size : h.size+blockHeader])
+	content = stored[h.size+blockHeader:]
+	if v&1 == 0 || v>>1&3 != blockRaw || v>>3 != h.content || v>>3 > uint64(len(content)) {
+		return nil, false
+	}
+	return content[:v>>3], true
+}
+
 // Decode writes the raw form of stored to the start of dst and returns its
 // length. dst is as long as the block may be; bytes of it behind that length
 // are left alone. It fails when the block is longer than dst, and when

@@ -443,3 +443,31 @@ func decodeBench(b *testing.B, level Level, raws [][]byte) {
 		}
 	}
 }
+
+// TestRaw compares Raw with Decode on blocks of every kind, and on what is left
+// of them when they are cut.
+func TestRaw(t *testing.T) {
+	noise := make([]byte, 64<<10)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(noise)
+	for name, raw := range map[string][]byte{
+		"noise": noise, "text": bytes.Repeat([]byte("some text "), 5000), "zeros": make([]byte, 1000),
+		"empty": {}, "long noise": append(append([]byte{}, noise...), append(noise, noise...)...),
+	} {
+		for _, level := range []Level{None, Medium} {
+			stored := NewEncoder(level).Encode(nil, raw)
+			d := NewDecoder(level)
+			got, ok := d.Raw(stored)
+			if want := level == None || name == "noise" || name == "empty"; ok != want {
+				t.Errorf("%s, %s: given as it is: %t", level, name, ok)
+			}
+			if ok && !bytes.Equal(got, raw) {
+				t.Errorf("%s, %s: other content", level, name)
+			}
+			for n := range min(len(stored), 40) {
+				if _, ok := d.Raw(stored[:n]); ok && level != None {
+					t.Errorf("%s, %s: cut to %d bytes it is still whole", level, name, n)
+				}
+			}
+		}
+	}
+}

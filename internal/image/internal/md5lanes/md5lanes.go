@@ -46,9 +46,28 @@ func Sums(sums [][16]byte, data []byte, size int) {
 		full--
 		sums[full] = md5.Sum(data[full*size:])
 	}
+	var offs [maxLanes]int
 	for i := 0; i < full; {
 		p, n := choose(full - i)
-		p.sum(sums[i:i+n], data[i*size:(i+n)*size], size)
+		for k := range n {
+			offs[k] = (i + k) * size
+		}
+		p.sum(sums[i:i+n], data, offs[:n], size)
+		i += n
+	}
+}
+
+// SumsAt is Sums of messages that stand anywhere in data: sums[i] becomes the
+// MD5 of the size bytes at offs[i]. It panics when one does not lie in data.
+func SumsAt(sums [][16]byte, data []byte, offs []int, size int) {
+	for _, off := range offs[:len(sums)] {
+		if off < 0 || size < 0 || off > len(data)-size {
+			panic("md5lanes: a message lies outside of data")
+		}
+	}
+	for i := 0; i < len(sums); {
+		p, n := choose(len(sums) - i)
+		p.sum(sums[i:i+n], data, offs[i:i+n], size)
 		i += n
 	}
 }
@@ -64,12 +83,12 @@ func check(n, length, size int) {
 	}
 }
 
-// sum hashes len(sums) messages of size bytes each: at least one, and at most
+// sum hashes the messages of size bytes each at offs: at least one, and at most
 // as many as p has lanes.
-func (p path) sum(sums [][16]byte, data []byte, size int) {
+func (p path) sum(sums [][16]byte, data []byte, offs []int, size int) {
 	if p == scalar {
-		for i := range sums {
-			sums[i] = md5.Sum(data[i*size : (i+1)*size])
+		for i, off := range offs {
+			sums[i] = md5.Sum(data[off : off+size])
 		}
 		return
 	}
@@ -79,8 +98,8 @@ func (p path) sum(sums [][16]byte, data []byte, size int) {
 			st[i][lane] = v
 		}
 	}
-	p.whole(&st, data, size, len(sums))
-	p.tail(&st, data, size, len(sums))
+	p.whole(&st, data, offs, size)
+	p.tail(&st, data, offs, size)
 	for lane := range sums {
 		for i := range st {
 			binary.LittleEndian.PutUint32(sums[lane][4*i:], st[i][lane])
@@ -88,26 +107,26 @@ func (p path) sum(sums [][16]byte, data []byte, size int) {
 	}
 }
 
-// whole feeds the first size&^63 bytes of the n messages to the kernel. Lanes
+// whole feeds the first size&^63 bytes of the messages to the kernel. Lanes
 // without a message follow lane 0, so that they touch no memory of their own.
-func (p path) whole(st *state, data []byte, size, n int) {
+func (p path) whole(st *state, data []byte, offs []int, size int) {
 	end := size &^ 63
 	for at := 0; at < end; at += chunk {
 		var off offsets
 		for lane := range off {
-			off[lane] = uint64(at)
-			if lane < n {
-				off[lane] += uint64(lane * size)
+			off[lane] = uint64(at + offs[0])
+			if lane < len(offs) {
+				off[lane] = uint64(at + offs[lane])
 			}
 		}
 		p.blocks(st, &data[0], &off, uint64(min(chunk, end-at)/64))
 	}
 }
 
-// tail feeds what is left of each of the n messages, followed by the padding
+// tail feeds what is left of each of the messages, followed by the padding
 // of RFC 1321, sections 3.1 and 3.2: the byte 0x80, zeros up to 8 bytes before
 // a multiple of 64, and the length of the message in bits.
-func (p path) tail(st *state, data []byte, size, n int) {
+func (p path) tail(st *state, data []byte, offs []int, size int) {
 	const room = 128
 	var pad [maxLanes * room]byte
 	var off offsets
@@ -116,9 +135,9 @@ func (p path) tail(st *state, data []byte, size, n int) {
 	if rest > 64-9 {
 		padded = room
 	}
-	for lane := range n {
+	for lane, at := range offs {
 		b := pad[lane*room : (lane+1)*room]
-		copy(b, data[(lane+1)*size-rest:(lane+1)*size])
+		copy(b, data[at+size-rest:at+size])
 		b[rest] = 0x80
 		binary.LittleEndian.PutUint64(b[padded-8:], uint64(size)*8)
 		off[lane] = uint64(lane * room)

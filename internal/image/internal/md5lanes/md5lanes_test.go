@@ -66,7 +66,7 @@ func TestVectors(t *testing.T) {
 	for name, p := range paths() {
 		for message, sum := range vectors {
 			sums := make([][16]byte, p.lanes())
-			p.sum(sums, bytes.Repeat([]byte(message), len(sums)), len(message))
+			p.sum(sums, bytes.Repeat([]byte(message), len(sums)), inRow(len(sums), len(message)), len(message))
 			for i, got := range sums {
 				if hex.EncodeToString(got[:]) != sum {
 					t.Errorf("%s, lane %d: %q gives %x", name, i, message, got)
@@ -83,7 +83,7 @@ func TestEveryPath(t *testing.T) {
 			for _, size := range lengths() {
 				for n := 1; n <= p.lanes(); n++ {
 					sums := make([][16]byte, n)
-					p.sum(sums, data[:n*size], size)
+					p.sum(sums, data[:n*size], inRow(n, size), size)
 					want(t, name, sums, data[:n*size], size)
 				}
 			}
@@ -116,9 +116,9 @@ func TestNothingBeyondTheData(t *testing.T) {
 	for name, p := range paths() {
 		data := random(3, 3*100+5000)
 		a, b := make([][16]byte, 3), make([][16]byte, 3)
-		p.sum(a, data[:300:300], 100)
+		p.sum(a, data[:300:300], inRow(3, 100), 100)
 		clear(data[300:])
-		p.sum(b, data[:300:300], 100)
+		p.sum(b, data[:300:300], inRow(3, 100), 100)
 		if !equal(a, b) {
 			t.Errorf("%s: sums depend on what follows the data", name)
 		}
@@ -194,7 +194,7 @@ func FuzzSums(f *testing.F) {
 			if k == 0 {
 				continue
 			}
-			p.sum(sums[:k], data[:k*size], size)
+			p.sum(sums[:k], data[:k*size], inRow(k, size), size)
 			want(t, name, sums[:k], data, size)
 		}
 	})
@@ -215,7 +215,7 @@ func BenchmarkPath(b *testing.B) {
 					if len(rest) < n*size {
 						rest = all
 					}
-					p.sum(sums, rest[:n*size], size)
+					p.sum(sums, rest[:n*size], inRow(n, size), size)
 					rest = rest[n*size:]
 				}
 			})
@@ -235,9 +235,49 @@ func BenchmarkPart(b *testing.B) {
 				data, sums := random(6, n*size), make([][16]byte, n)
 				b.SetBytes(int64(n * size))
 				for b.Loop() {
-					p.sum(sums, data, size)
+					p.sum(sums, data, inRow(len(sums), size), size)
 				}
 			})
 		}
+	}
+}
+
+// inRow is where n messages of size bytes are that stand one after the other.
+func inRow(n, size int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i * size
+	}
+	return out
+}
+
+// TestSumsAt has messages overlap, repeat and stand in any order.
+func TestSumsAt(t *testing.T) {
+	data := make([]byte, 5000)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(data)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		size := r.IntN(600)
+		offs := make([]int, r.IntN(40))
+		for i := range offs {
+			offs[i] = r.IntN(len(data) - size + 1)
+		}
+		sums := make([][16]byte, len(offs))
+		SumsAt(sums, data, offs, size)
+		for i, off := range offs {
+			if sums[i] != md5.Sum(data[off:off+size]) {
+				t.Fatalf("message %d of %d, %d bytes at %d", i, len(offs), size, off)
+			}
+		}
+	}
+	for _, off := range []int{-1, 4901, 1 << 40} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a message at %d of %d bytes was hashed", off, len(data))
+				}
+			}()
+			SumsAt(make([][16]byte, 1), data, []int{off}, 100)
+		}()
 	}
 }
