@@ -1,5 +1,6 @@
 // Package desttest is the conformance suite of dest.Store: every kind of
-// destination runs it in its own tests.
+// destination runs it in its own tests. Memory is a Store for the tests of what
+// lies above one.
 package desttest
 
 import (
@@ -15,108 +16,130 @@ import (
 // Run checks a Store. open gives the same place anew, as a later run of the
 // program would see it; the place is empty at first.
 func Run(t *testing.T, open func(t *testing.T) dest.Store) {
-	data := bytes.Repeat([]byte("0123456789abcdef"), 9000)
-	write := func(t *testing.T, s dest.Store, name string) dest.Pending {
-		t.Helper()
-		p, err := s.Create(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for part := data; len(part) > 0; part = part[min(70000, len(part)):] {
-			if _, err := p.Write(part[:min(70000, len(part))]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return p
+	s := suite{open, bytes.Repeat([]byte("0123456789abcdef"), 9000)}
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"unseen before commit", s.unseen}, {"whole after commit", s.whole}, {"never replaced", s.neverReplaced},
+		{"names", s.badNames}, {"remove", s.remove}, {"free", s.free},
+	} {
+		t.Run(c.name, c.test)
 	}
-	names := func(t *testing.T) (out []string) {
-		t.Helper()
-		list, err := open(t).List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range list {
-			if e.Size != int64(len(data)) {
-				t.Errorf("%s is listed with %d bytes", e.Name, e.Size)
-			}
-			out = append(out, e.Name)
-		}
-		return out
-	}
+}
 
-	t.Run("unseen before commit", func(t *testing.T) {
-		p := write(t, open(t), "a.mrimgx")
-		if n := names(t); len(n) != 0 {
-			t.Errorf("listed before its commit: %v", n)
+type suite struct {
+	open func(t *testing.T) dest.Store
+	data []byte // of every file that is written
+}
+
+// write begins a file and writes all of its data.
+func (s suite) write(t *testing.T, name string) dest.Pending {
+	t.Helper()
+	p, err := s.open(t).Create(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part := s.data; len(part) > 0; part = part[min(70000, len(part)):] {
+		if _, err := p.Write(part[:min(70000, len(part))]); err != nil {
+			t.Fatal(err)
 		}
-		if _, err := open(t).Open(t.Context(), "a.mrimgx"); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("open before its commit: %v", err)
+	}
+	return p
+}
+
+// names lists what is there, and checks that each file is whole.
+func (s suite) names(t *testing.T) (out []string) {
+	t.Helper()
+	list, err := s.open(t).List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Size != int64(len(s.data)) {
+			t.Errorf("%s is listed with %d bytes", e.Name, e.Size)
 		}
-		if err := p.Abort(); err != nil {
+		out = append(out, e.Name)
+	}
+	return out
+}
+
+func (s suite) unseen(t *testing.T) {
+	p := s.write(t, "a.mrimgx")
+	if n := s.names(t); len(n) != 0 {
+		t.Errorf("listed before its commit: %v", n)
+	}
+	if _, err := s.open(t).Open(t.Context(), "a.mrimgx"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("open before its commit: %v", err)
+	}
+	if err := p.Abort(); err != nil {
+		t.Error(err)
+	}
+	if n := s.names(t); len(n) != 0 {
+		t.Errorf("listed after abort: %v", n)
+	}
+}
+
+func (s suite) whole(t *testing.T) {
+	p := s.write(t, "b.mrimgx")
+	if err := p.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Abort(); err != nil {
+		t.Errorf("abort after commit: %v", err)
+	}
+	b, err := s.open(t).Open(t.Context(), "b.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	got, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
+	if err != nil || !bytes.Equal(got, s.data) {
+		t.Errorf("%d bytes read back, %v", len(got), err)
+	}
+	if n, err := b.ReadAt(make([]byte, 10), b.Size()-5); n != 5 || !errors.Is(err, io.EOF) {
+		t.Errorf("a read over the end gave %d, %v", n, err)
+	}
+}
+
+func (s suite) neverReplaced(t *testing.T) {
+	if _, err := s.open(t).Create(t.Context(), "b.mrimgx"); !errors.Is(err, dest.ErrExist) {
+		t.Errorf("create over a file: %v", err)
+	}
+	late := s.write(t, "c.mrimgx")
+	if err := s.write(t, "c.mrimgx").Commit(t.Context()); err != nil {
+		t.Errorf("the first of two commits of one name: %v", err)
+	}
+	if err := late.Commit(t.Context()); !errors.Is(err, dest.ErrExist) {
+		t.Errorf("the second of two commits of one name: %v", err)
+	}
+	s.names(t)
+}
+
+func (s suite) badNames(t *testing.T) {
+	for _, bad := range []string{"", ".", "..", "a/b", `a\b`, "../x", "a\x00b"} {
+		if p, err := s.open(t).Create(t.Context(), bad); err == nil {
+			t.Errorf("%q was taken as a name (abort: %v)", bad, p.Abort())
+		}
+	}
+}
+
+func (s suite) remove(t *testing.T) {
+	for _, n := range s.names(t) {
+		if err := s.open(t).Remove(t.Context(), n); err != nil {
 			t.Error(err)
 		}
-		if n := names(t); len(n) != 0 {
-			t.Errorf("listed after abort: %v", n)
-		}
-	})
-	t.Run("whole after commit", func(t *testing.T) {
-		p := write(t, open(t), "b.mrimgx")
-		if err := p.Commit(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Abort(); err != nil {
-			t.Errorf("abort after commit: %v", err)
-		}
-		b, err := open(t).Open(t.Context(), "b.mrimgx")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		got, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%d bytes read back, %v", len(got), err)
-		}
-		if n, err := b.ReadAt(make([]byte, 10), b.Size()-5); n != 5 || !errors.Is(err, io.EOF) {
-			t.Errorf("a read over the end gave %d, %v", n, err)
-		}
-	})
-	t.Run("never replaced", func(t *testing.T) {
-		if _, err := open(t).Create(t.Context(), "b.mrimgx"); !errors.Is(err, dest.ErrExist) {
-			t.Errorf("create over a file: %v", err)
-		}
-		late := write(t, open(t), "c.mrimgx")
-		if err := write(t, open(t), "c.mrimgx").Commit(t.Context()); err != nil {
-			t.Errorf("the first of two commits of one name: %v", err)
-		}
-		if err := late.Commit(t.Context()); !errors.Is(err, dest.ErrExist) {
-			t.Errorf("the second of two commits of one name: %v", err)
-		}
-		names(t) // checks the size of what is there
-	})
-	t.Run("names", func(t *testing.T) {
-		for _, bad := range []string{"", ".", "..", "a/b", `a\b`, "../x", "a\x00b"} {
-			if p, err := open(t).Create(t.Context(), bad); err == nil {
-				p.Abort()
-				t.Errorf("%q was taken as a name", bad)
-			}
-		}
-	})
-	t.Run("remove", func(t *testing.T) {
-		for _, n := range names(t) {
-			if err := open(t).Remove(t.Context(), n); err != nil {
-				t.Error(err)
-			}
-		}
-		if n := names(t); len(n) != 0 {
-			t.Errorf("left: %v", n)
-		}
-		if err := open(t).Remove(t.Context(), "b.mrimgx"); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("remove of nothing: %v", err)
-		}
-	})
-	t.Run("free", func(t *testing.T) {
-		if n, err := open(t).Free(t.Context()); err != nil || n == 0 || n < -1 {
-			t.Errorf("free: %d, %v", n, err)
-		}
-	})
+	}
+	if n := s.names(t); len(n) != 0 {
+		t.Errorf("left: %v", n)
+	}
+	if err := s.open(t).Remove(t.Context(), "b.mrimgx"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("remove of nothing: %v", err)
+	}
+}
+
+func (s suite) free(t *testing.T) {
+	if n, err := s.open(t).Free(t.Context()); err != nil || n == 0 || n < -1 {
+		t.Errorf("free: %d, %v", n, err)
+	}
 }
