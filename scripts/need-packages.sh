@@ -14,7 +14,7 @@ race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
 bench_needs="partclone.ntfs:partclone ntfsclone:ntfs-3g mkntfs:ntfs-3g sgdisk:gdisk zstd:zstd
   qemu-img:qemu-utils python3:python3"
-wine_needs="wine:wine"
+wine_needs="wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64"
 
 missing() {
   for group; do

@@ -69,7 +69,7 @@ func (p *Plan) Run(ctx context.Context, log *job.Log) error {
 	if p.opts.Check {
 		return p.check(ctx, log)
 	}
-	return nil
+	return p.checkTable() // always: nothing is found without it
 }
 
 // finish makes what was written before durable, and then adds these writes.

@@ -159,20 +159,21 @@ func (p *pending) Write(b []byte) (int, error) {
 
 func (p *pending) Commit(context.Context) error {
 	f := p.f
+	p.f = nil
 	err := p.out.finish()
 	if err == nil {
 		err = f.Sync()
 	}
 	// So that who reads the file next, to verify it, reads the medium.
 	forget(f)
-	if err == nil {
+	// Closed before it gets its name: Windows renames no open file.
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = publish(f.Name(), p.final)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("finish image file %s: %w", p.final, err), p.Abort())
+		return errors.Join(fmt.Errorf("finish image file %s: %w", p.final, err), os.Remove(f.Name()))
 	}
-	p.f = nil
-	if err := errors.Join(f.Close(), syncFolder(p.folder)); err != nil {
+	if err := syncFolder(p.folder); err != nil {
 		return errors.Join(fmt.Errorf("finish image file %s: %w", p.final, err), os.Remove(p.final))
 	}
 	return nil
