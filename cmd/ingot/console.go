@@ -21,6 +21,7 @@ type console struct {
 	in        io.Reader
 	out, errs io.Writer
 	json      bool
+	painter   *painter // of the run under way, when there is a terminal
 }
 
 // emit prints one JSON object on a line.
@@ -41,7 +42,8 @@ func (c *console) log() *job.Log {
 	case c.json:
 		return job.NewLog(func(e job.Event) { _ = c.emit(e) })
 	case terminal(c.errs):
-		return job.NewLog((&painter{w: c.errs}).draw)
+		c.painter = &painter{w: c.errs}
+		return job.NewLog(c.painter.draw)
 	}
 	return job.NewLog((&printer{w: c.errs, every: 10 * time.Second}).print)
 }
@@ -58,12 +60,17 @@ func (p *painter) draw(e job.Event) {
 		p.drawn = true
 		return
 	}
-	if p.drawn {
-		fmt.Fprintln(p.w)
-		p.drawn = false
-	}
+	p.end()
 	if text := eventText(e); text != "" {
 		fmt.Fprintln(p.w, text)
+	}
+}
+
+// end leaves the line as it is and goes on below it. It takes a nil painter.
+func (p *painter) end() {
+	if p != nil && p.drawn {
+		fmt.Fprintln(p.w)
+		p.drawn = false
 	}
 }
 
@@ -118,6 +125,7 @@ func progressLine(e job.Event) string {
 
 // note prints a line for people; with --json it is left out.
 func (c *console) note(format string, args ...any) {
+	c.painter.end()
 	if !c.json {
 		fmt.Fprintf(c.out, format+"\n", args...)
 	}
@@ -151,6 +159,7 @@ func (c *console) fail(err error) {
 			Code   int    `json:"exit_code"`
 		}{"failed", err.Error(), hint(err), exitCode(err)})
 	}
+	c.painter.end()
 	fmt.Fprintf(c.errs, "ingot: %v\n", err)
 	if h := hint(err); h != "" {
 		fmt.Fprintf(c.errs, "What to do: %s\n", h)
