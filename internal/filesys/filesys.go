@@ -38,6 +38,8 @@ type Volume interface {
 	// \EFI\Microsoft\Boot\BCD, without regard to case. It is false for file
 	// systems whose folders cannot be read here.
 	Contains(path string) (bool, error)
+	// Files is the tree of files, or nil when it cannot be read here.
+	Files() Files
 }
 
 // probeSize is what is read at a partition's start to know its kind.
@@ -109,9 +111,9 @@ func settle(v contents, info Info, rival string) Volume {
 	}
 	if info.WholeReason != "" {
 		info.UsedBytes = info.Size
-		return volume{info, v, block.Whole(info.Size)}
+		return volume{info: info, files: v, used: block.Whole(info.Size)}
 	}
-	return volume{info, v, v.Used()}
+	return volume{info: info, files: v, used: v.Used()}
 }
 
 // other is a partition known by name, or not at all.
@@ -127,7 +129,7 @@ func other(r block.Reader, name string) Volume {
 func Whole(v Volume) Volume {
 	info := v.Info()
 	info.UsedBytes = info.Size
-	return volume{info, v, block.Whole(info.Size)}
+	return volume{info, v, block.Whole(info.Size), v.Files()}
 }
 
 // contents is what the volumes of the packages that read a format have in
@@ -143,6 +145,7 @@ type volume struct {
 	info  Info
 	files contents  // may be nil
 	used  block.Map // nil: everything
+	tree  Files     // nil: cannot be read
 }
 
 func (v volume) Info() Info { return v.info }
@@ -153,6 +156,9 @@ func (v volume) Used() block.Map {
 	}
 	return v.used
 }
+
+// Files implements Volume.
+func (v volume) Files() Files { return v.tree }
 
 func (v volume) Contains(path string) (bool, error) {
 	if v.files == nil {
