@@ -105,15 +105,15 @@ func TestDevices(t *testing.T) {
 	umount := mount("loop,offset=1048576,sizelimit=41943040")
 	fails(t, 4, "is in use", "image", src, "--to", out)
 	fails(t, 4, "lies on the disk", "image", src, "--to", mnt)
-	sh(t, ingot, "image", src, "--to", out, "--partitions", "2", "--name", "free")
+	sh(t, ingot, "image", src, "--to", out, "--type", "full", "--partitions", "2", "--name", "free")
 	fails(t, 4, "in use", "restore", filepath.Join(out, "free-00-00.mrimgx"), src, "--yes")
 	umount()
 	umount = mount("loop,ro,offset=1048576,sizelimit=41943040")
-	sh(t, ingot, "image", src, "--to", out, "--name", "ro")
+	sh(t, ingot, "image", src, "--to", out, "--type", "full", "--name", "ro")
 	umount()
 
 	a, b := attach(t, src), attach(t, dst)
-	text := sh(t, ingot, "image", a, "--to", out, "--name", "dev", "--verify")
+	text := sh(t, ingot, "image", a, "--to", out, "--type", "full", "--name", "dev", "--verify")
 	if !strings.Contains(text, "copied whole") {
 		t.Errorf("nothing is said of the ext4 partition: %s", text)
 	}

@@ -68,7 +68,7 @@ func imageHuge(t *testing.T, dir string) {
 	if p.Parts[0].Info.WholeReason != "" || p.Parts[0].BlockSize != 4*mib {
 		t.Fatalf("%+v, blocks of %d", p.Parts[0].Info, p.Parts[0].BlockSize)
 	}
-	res, err := p.Run(t.Context(), store, Naming{Template: "huge"}, job.NewLog(nil))
+	res, err := p.Run(t.Context(), store, nil, Naming{Template: "huge"}, job.NewLog(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
