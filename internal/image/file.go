@@ -1,12 +1,11 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"bytes"
 
 	"ingot/internal/dest"
 	"ingot/internal/disk"
@@ -23,12 +22,14 @@ type file struct {
 	blob  dest.Blob
 	doc   *Document
 	end   int64       // of its data blocks
+	root  []metaBlock // the root list
 	metas []metaBlock // all of its metadata, for Verify
 	disks []fileDisk  // none in a part of a split backup
 }
 
 // fileDisk is what a file says of one disk.
 type fileDisk struct {
+	list   []metaBlock
 	track0 []byte
 	ebrs   []disk.BootRecord
 	tables []table // of its partitions
@@ -98,7 +99,7 @@ func (f *file) load() error {
 	if err != nil {
 		return err
 	}
-	f.doc, f.end = doc, doc.Header.IndexPosition
+	f.doc, f.root, f.end = doc, root, doc.Header.IndexPosition
 	off := f.end
 	if doc.Header.SplitFile {
 		f.metas = root
@@ -121,7 +122,7 @@ func (f *file) loadDisk(doc *Disk, off, limit int64) (int64, error) {
 		return 0, err
 	}
 	f.metas = append(f.metas, list...)
-	var d fileDisk
+	d := fileDisk{list: list}
 	for i := range list {
 		switch m := &list[i]; m.name {
 		case nameTrack0:
@@ -161,7 +162,7 @@ func (f *file) newTable(p *Partition, list []metaBlock) (table, error) {
 	if m.name != nameIndex || m.flags&(flagCompressed|flagEncrypted) != 0 {
 		return table{}, damaged("its metadata ends with %q (flags %#x) instead of a plain $INDEX", m.name, m.flags)
 	}
-	t := table{file: f, index: f.blob, delta: f.doc.Header.DeltaIndex}
+	t := table{file: f, list: list, index: f.blob, delta: f.doc.Header.DeltaIndex}
 	var err error
 	if t.counts, err = readCounts(f.blob, m.pos, m.size, t.elem()); err != nil {
 		return t, err

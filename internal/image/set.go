@@ -30,6 +30,9 @@ func (m *Member) Point() bool { return !m.Doc.Header.SplitFile }
 type Set struct {
 	ID      string
 	Members []*Member
+	// Leftover are files whose contents a consolidation, cut short before its
+	// end, has moved elsewhere. Tidy deletes them.
+	Leftover []*Member
 
 	broken []Broken
 }
@@ -59,6 +62,9 @@ func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if strings.HasSuffix(e.Name, mergingSuffix) {
+			continue
+		}
 		m, err := readMember(ctx, store, e.Name)
 		switch {
 		case errors.Is(err, ErrNotImage):
@@ -79,9 +85,37 @@ func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
 	for _, s := range out.Sets {
 		slices.SortStableFunc(s.Members, func(a, b *Member) int { return cmp.Compare(a.Number(), b.Number()) })
 		s.broken = out.Broken
+		s.setApart()
 	}
 	slices.SortStableFunc(out.Sets, func(a, b *Set) int { return cmp.Compare(a.newestTime(), b.newestTime()) })
 	return out, nil
+}
+
+// setApart moves members that a newer one has taken in to the leftovers.
+func (s *Set) setApart() {
+	taken := make(map[int64]bool)
+	for _, m := range s.Members {
+		for _, n := range m.Doc.Header.MergedFiles {
+			taken[n] = taken[n] || n < m.Number()
+		}
+	}
+	s.Members = slices.DeleteFunc(s.Members, func(m *Member) bool {
+		if taken[m.Number()] {
+			s.Leftover = append(s.Leftover, m)
+		}
+		return taken[m.Number()]
+	})
+}
+
+// Tidy deletes what a consolidation that was cut short has left.
+func (s *Set) Tidy(ctx context.Context, store dest.Store) error {
+	for _, m := range s.Leftover {
+		if err := store.Remove(ctx, m.Name); err != nil {
+			return err
+		}
+	}
+	s.Leftover = nil
+	return nil
 }
 
 // readMember reads what a file says of itself.
@@ -162,13 +196,7 @@ func (s *Set) Chain(m *Member) ([]*Member, error) {
 	}
 	var out []*Member
 	have := make(map[int64]bool)
-	for _, c := range s.Members {
-		part := !c.Point() && slices.ContainsFunc(points, func(p *Member) bool {
-			return p.Doc.Header.IncrementNumber == c.Doc.Header.IncrementNumber
-		})
-		if !part && !slices.Contains(points, c) || have[c.Number()] && part {
-			continue
-		}
+	for _, c := range s.withParts(points) {
 		out = append(out, c)
 		have[c.Number()] = true
 		for _, n := range c.Doc.Header.MergedFiles {
@@ -340,4 +368,68 @@ func (m *Member) Differs(next *Document) string {
 		return fmt.Sprintf("its compression is %s, not %s: a set has one or none", a, b)
 	}
 	return ""
+}
+
+// Dependents are the points that cannot be without m, itself first.
+func (s *Set) Dependents(m *Member) ([]*Member, error) {
+	out := []*Member{m}
+	for _, p := range s.Points() {
+		if p == m {
+			continue
+		}
+		chain, err := s.lineage(p)
+		if errors.Is(err, ErrMissing) {
+			continue // it is without something already
+		}
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(chain, m) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// Delete deletes points, which must be all that depend on one another, newest
+// first: whenever it is cut short, what is left can be restored. It refuses when
+// another point of the set would lose what it needs.
+func (s *Set) Delete(ctx context.Context, store dest.Store, points []*Member) error {
+	gone := s.withParts(points)
+	for _, p := range s.Points() {
+		if slices.Contains(gone, p) {
+			continue
+		}
+		chain, err := s.Chain(p)
+		if err != nil {
+			continue
+		}
+		for _, m := range chain {
+			if slices.Contains(gone, m) {
+				return fmt.Errorf("delete %s: %s needs it", m.Name, p.Name)
+			}
+		}
+	}
+	for i := len(gone) - 1; i >= 0; i-- {
+		if err := store.Remove(ctx, gone[i].Name); err != nil {
+			return err
+		}
+	}
+	s.Members = slices.DeleteFunc(s.Members, func(m *Member) bool { return slices.Contains(gone, m) })
+	return nil
+}
+
+// withParts gives the members of these points, those with parts of split
+// backups too, in their order in the set.
+func (s *Set) withParts(points []*Member) []*Member {
+	var out []*Member
+	for _, m := range s.Members {
+		part := !m.Point() && slices.ContainsFunc(points, func(p *Member) bool {
+			return p.Doc.Header.IncrementNumber == m.Doc.Header.IncrementNumber
+		})
+		if part || slices.Contains(points, m) {
+			out = append(out, m)
+		}
+	}
+	return out
 }

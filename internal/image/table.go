@@ -14,6 +14,7 @@ import (
 // those that are not as in the file before.
 type table struct {
 	file   *file
+	list   []metaBlock // the metadata of the partition, the index last
 	index  io.ReaderAt // what pos counts in
 	delta  bool
 	counts indexCounts

@@ -31,13 +31,16 @@ type Writer struct {
 	parts  []finishedPart
 	cur    *openPart
 	metas  [][]byte // of each disk: its encoded list, ready to write
-	err    error    // the first one; nothing is written after it
+	taken  *file    // nil, or the file whose other metadata goes into the new one as it is
+	encode func(*Document) ([]byte, error)
+	err    error // the first one; nothing is written after it
 }
 
 // finishedPart is a partition whose index and hashes lie in the spools.
 type finishedPart struct {
 	disk          int
 	index, strong section
+	others        []metaBlock // of the file taken
 }
 
 // section is a part of a spool.
@@ -83,10 +86,12 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	}
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
 	return &Writer{
-		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), base: opts.Base,
+		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), base: opts.Base, encode: encodeDocument,
 		index: spool{dir: opts.TempDir}, strong: spool{dir: opts.TempDir},
 	}, nil
 }
+
+func encodeDocument(doc *Document) ([]byte, error) { return json.Marshal(doc) }
 
 // Size is the number of bytes written so far.
 func (w *Writer) Size() int64 { return w.pos }
@@ -241,7 +246,7 @@ func (w *Writer) skipTo(a Area, n int64) error {
 // free lists the blocks from number from on, and before end, as free in a delta
 // index, where the files before it do not say so.
 func (w *Writer) free(from, end int64) error {
-	for {
+	for w.cur.under != nil {
 		piece, err := w.cur.under.listed(from, end)
 		if err != nil {
 			return w.fail(err)
@@ -254,6 +259,7 @@ func (w *Writer) free(from, end int64) error {
 		}
 		from = piece + 1
 	}
+	return nil
 }
 
 // endReserved closes the reserved area of the partition and begins its blocks,
@@ -335,6 +341,9 @@ func (w *Writer) writeMetadata() error {
 		w.write(list)
 		for ; next < len(w.parts) && w.parts[next].disk == d; next++ {
 			p := &w.parts[next]
+			for i := range p.others {
+				w.writeTaken(&p.others[i])
+			}
 			if p.strong.size > 0 {
 				w.writeSection(metaBlock{name: nameStrong}, &w.strong, p.strong)
 			}
@@ -342,9 +351,16 @@ func (w *Writer) writeMetadata() error {
 		}
 	}
 	root := w.pos
-	text, err := json.Marshal(w.doc)
+	text, err := w.encode(w.doc)
 	if err != nil {
 		return fmt.Errorf("write image metadata: %w", err)
+	}
+	if w.taken != nil {
+		for i := range w.taken.root {
+			if m := &w.taken.root[i]; m.name != nameJSON {
+				w.writeTaken(m)
+			}
+		}
 	}
 	m, payload := newMeta(nameJSON, text, true)
 	w.write(m.encode())
@@ -365,6 +381,17 @@ func (w *Writer) writeSection(m metaBlock, s *spool, at section) {
 	h.Sum(m.sum[:0])
 	w.write(m.encode())
 	n, err := io.CopyN(w.out, io.NewSectionReader(s, at.off, at.size), at.size)
+	w.pos += n
+	w.fail(err)
+}
+
+// writeTaken writes a metadata block of the file taken, which is not the last of
+// its list here.
+func (w *Writer) writeTaken(m *metaBlock) {
+	head := *m
+	head.flags &^= flagLast
+	w.write(head.encode())
+	n, err := io.Copy(w.out, io.NewSectionReader(w.taken.blob, m.pos, m.size))
 	w.pos += n
 	w.fail(err)
 }
