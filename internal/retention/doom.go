@@ -70,9 +70,9 @@ func (s *set) condemnWith(root *point, based []*point, what string) {
 // spare keeps the limit on fulls off the last good set of a disk and off the
 // one that is written to.
 func (f folder) spare(run Run) {
-	why := "the last good set"
+	why := "the last good set stays"
 	if run.Coming == plan.Full && (run.Disk == "" || run.Disk == f[0].Disk) {
-		why += ": it stays until the new full is complete"
+		why += " until the new full is complete"
 	}
 	for p := range f.newest() {
 		if p.whole {
@@ -82,14 +82,15 @@ func (f folder) spare(run Run) {
 	}
 	for _, s := range f {
 		if s.Current {
-			s.spare("the set that is written to")
+			s.spare("the set that is written to stays")
 		}
 	}
 }
 
 func (s *set) spare(why string) {
 	if p := s.points[0]; p.doom != "" {
-		p.place, p.doom = fmt.Sprintf("%s (%s)", why, p.doom), ""
+		p.place, p.doom = p.doom, ""
+		p.remark(why)
 	}
 }
 
@@ -136,10 +137,9 @@ func judge(k plan.Keep, t plan.Type, points []*point, taken int, now time.Time) 
 		} else {
 			why, gone = fmt.Sprintf("%s of %s, keep %s", t, date(p.since.In(now.Location())), k), p.since.Before(k.Cutoff(now))
 		}
-		switch {
-		case p.whole:
+		if p.whole {
 			taken++
-		default:
+		} else {
 			why += ", damaged"
 		}
 		if !gone {

@@ -93,7 +93,7 @@ func (r random) run() Run {
 func TestNoChainBreaks(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	kinds := map[Kind]int{}
-	for i := range uint64(30000) {
+	for i := range uint64(20000) {
 		r := random{rand.New(rand.NewPCG(seed, i))}
 		m, rules, run := r.folder(), r.rules(), r.run()
 		d := Decide(rules, shuffled(r, m.sets()), run)

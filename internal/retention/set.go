@@ -17,8 +17,9 @@ type Set struct {
 	// and does not change when its full is rolled forward (backupset_time of
 	// the layout). When it is not known the time of the first point stands in.
 	Begun time.Time
-	// Current is true for the set that the next backup of its disk would
-	// continue, or that is written to: it is newer than all others, whatever the dates say.
+	// Current is true for the set that is written to: it is newer than all
+	// others, whatever the dates say. At most one of each disk is, and none of a
+	// disk of which no backups are made any more.
 	Current bool
 	Points  []Point // in any order
 }
@@ -32,8 +33,8 @@ type Point struct {
 	Names     []string // of the files
 	Size      int64    // bytes of all files
 	Protected bool
-	// Whole is true when the files of this point are there and undamaged. What
-	// it is based on speaks for itself.
+	// Whole is true when the files of this point are there, complete and
+	// undamaged. What it is based on speaks for itself.
 	Whole bool
 }
 
