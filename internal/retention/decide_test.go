@@ -186,6 +186,8 @@ func TestDamaged(t *testing.T) {
 		{"a set without a full goes when all its incrementals would", plan.Retention{Incremental: backups(1)}, []string{"I I ", "F I"}, Run{}, "dd kk", "delete set A"},
 		{"a set with two fulls is left as it is", plan.Retention{Incremental: backups(1)}, []string{"F I F I I"}, Run{}, "kkkkk", ""},
 		{"nothing is merged into a damaged incremental", plan.Retention{Incremental: backups(1)}, []string{"F I I I! I", "F"}, Run{}, "kmkkk k", "merge A 1-2"},
+		{"damaged incrementals before one that stays are not merged, those before them are", plan.Retention{Incremental: backups(1)},
+			[]string{"F I I I! I*", "F I"}, Run{}, "kmkkk kk", "merge A 1-2"},
 		{"damaged incrementals go at the end of a run", plan.Retention{Incremental: backups(1)}, []string{"F I I! I", "F I"}, Run{}, "kddd kk", "delete A 1-3"},
 		{"no roll over a damaged incremental", plan.Retention{Incremental: backups(1), SyntheticFull: true}, []string{"F I I I! I*", "F I"}, Run{}, "mmkkk kk", "roll forward A 0-2"},
 		{"a damaged point is no minimum", plan.Retention{Incremental: backups(1), Minimum: 2}, []string{"F I I I I!"}, Run{}, "kmkkk", "merge A 1-2"},
@@ -207,6 +209,8 @@ func TestClock(t *testing.T) {
 		{"but not the one that is written to", plan.Retention{Incremental: backups(1)}, []string{"F@400 I I"}, Run{}, "kmk", "merge A 1-2"},
 		{"the set that is written to is the newest, whatever its date", plan.Retention{Full: backups(1)},
 			[]string{"F", "F@-900 I"}, Run{}, "d kk", "delete set A"},
+		{"a set does not age when its full is rolled forward to a point with an earlier date", plan.Retention{Full: days(15), Incremental: backups(1), SyntheticFull: true},
+			[]string{"F@8 I I ~14", "F I"}, Run{}, "mmk kk", "roll forward A 0-2"},
 		{"a future point lies in the newest day only", plan.Retention{GFS: plan.GFS{Daily: 2}}, []string{"F I@400 I I"}, Run{}, "kmkk", "merge A 1-2"},
 	})
 }

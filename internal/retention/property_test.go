@@ -20,7 +20,7 @@ func (r random) folder() model {
 	var m model
 	state := 0
 	at := now.AddDate(0, 0, -r.IntN(500))
-	odd, jumpy := r.chance(30), r.chance(30)
+	odd, jumpy, guarded := r.chance(30), r.chance(30), r.IntN(20)
 	for i := range r.IntN(7) {
 		s := &modelSet{id: fmt.Sprint("set", i), disk: string(rune('d' + r.IntN(3)*r.IntN(2))), current: r.chance(20)}
 		full := 0
@@ -37,7 +37,7 @@ func (r random) folder() model {
 			if jumpy && r.chance(20) {
 				f.time = f.time.AddDate(0, 0, r.IntN(1200)-700)
 			}
-			f.bad, f.guarded = odd && r.chance(10), r.chance(5)
+			f.bad, f.guarded = odd && r.chance(15), r.chance(guarded)
 			s.files = append(s.files, f)
 		}
 		s.begun = s.files[0].time

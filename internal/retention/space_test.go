@@ -38,6 +38,8 @@ func TestDecideSpace(t *testing.T) {
 		{"a set that is too large for the minimum stays, a smaller one goes", with(func(r *plan.Retention) { r.Minimum = 3 }),
 			[]string{"F I", "F", "F"}, Run{}, Space{Free: 4 * gib}, "delete set B", 0},
 		{"a damaged set is not the last good one", low, []string{"F", "F!"}, Run{}, Space{Free: 0}, "delete set B", 4 * gib},
+		{"a damaged set goes though there are fewer than the minimum", with(func(r *plan.Retention) { r.Minimum = 3 }),
+			[]string{"F!", "F"}, Run{}, Space{Free: 0}, "delete set A", 4 * gib},
 		{"the last good one of another disk stays", with(func(r *plan.Retention) { r.Scope = plan.AllSets }),
 			[]string{"e: F", "F", "F"}, Run{Disk: "d"}, Space{Free: 4 * gib}, "delete set B", 0},
 		{"sets of other disks are not for the matching scope", low, []string{"e: F", "e: F", "F"}, Run{Disk: "d"}, Space{Free: 0}, "", 5 * gib},
