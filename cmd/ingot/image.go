@@ -20,13 +20,16 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
+	"ingot/internal/retention"
 )
 
 // imageFlags are the flags of ingot image.
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
+	purgeBefore                                                         bool
 	sector                                                              int64
+	keep                                                                retentionFlags
 }
 
 func newImage(c *console) *cobra.Command {
@@ -44,6 +47,11 @@ newest backup of the set; else it is a full. --type chooses: a diff (differentia
 holds what changed since the full of the set. Every used block is read and
 compared with the hash the set keeps of it.
 
+The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
+are applied to the sets of this disk in the folder when the image is complete.
+With --min-free room is made while it is written, too: it waits, the oldest set
+goes, and it goes on.
+
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
@@ -52,6 +60,7 @@ copied whole.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
+  sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free 20G
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
   ingot image disk.img --to . --dry-run`,
 		Args: args(cobra.ExactArgs(1)),
@@ -73,6 +82,8 @@ copied whole.`,
 	f.StringVar(&fl.blockSize, "block-size", "", "block size, such as 64K or 1M (default: by the volume's size)")
 	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where the index of a large disk waits (default: the system's)")
 	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
+	fl.keep.add(f)
+	f.BoolVar(&fl.purgeBefore, "purge-before", false, "apply the rules of retention before the image instead of after it")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
 	return cmd
@@ -135,6 +146,8 @@ func numberList(s string) ([]int, error) {
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
 	opts, err := fl.options()
+	rules, rerr := fl.keep.parsed()
+	err = errors.Join(err, rerr)
 	if err == nil && fl.to == "" {
 		err = usageError{fmt.Errorf("--to is missing: name the folder that gets the image")}
 	}
@@ -172,7 +185,13 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	host, _ := os.Hostname()
 	abs, _ := filepath.Abs(fl.to)
 	began := time.Now()
-	res, err := plan.Run(ctx, store, target, backup.Naming{
+	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, temp: fl.tempDir}
+	if fl.purgeBefore {
+		if err := keep.before(ctx, store, target, plan); err != nil {
+			return err
+		}
+	}
+	res, err := plan.Run(ctx, keep.guard(store, target), target, backup.Naming{
 		Template: fl.name, Time: began, Host: host, Disk: filepath.Base(source), Destination: abs, Version: version,
 	}, log)
 	if err != nil {
@@ -185,6 +204,10 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
 		}
 		out.Verified = v.Blocks
+	}
+	// After a purge before it too: the last good set has waited for this image.
+	if err := keep.apply(ctx, store); err != nil {
+		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
 	}
 	out.Warnings = log.Warnings()
 	return c.printImage(&out)

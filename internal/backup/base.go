@@ -99,6 +99,12 @@ func (p *Plan) Target(ctx context.Context, store dest.Store) (*Target, error) {
 	return t, nil
 }
 
+// Shape is that of the image: see image.Member.Shape.
+func (p *Plan) Shape() string {
+	doc := &image.Document{Disks: []image.Disk{p.diskDocument()}}
+	return (&image.Member{Doc: doc}).Shape()
+}
+
 func sameDisk(a, b *image.Document) bool {
 	return len(a.Disks) > 0 && a.Disks[0].Header.Format == b.Disks[0].Header.Format &&
 		strings.EqualFold(a.Disks[0].Header.Signature, b.Disks[0].Header.Signature)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -156,6 +157,10 @@ func (s *Set) Points() []*Member {
 	}
 	return out
 }
+
+// FilesOf are the files of one point in time itself: one, or more when it is
+// split, the one with the index last.
+func (s *Set) FilesOf(m *Member) []*Member { return s.withParts([]*Member{m}) }
 
 // Newest is the newest point in time, nil when the set has none. It goes by
 // the numbers of the files: clocks may have been set back.
@@ -335,6 +340,22 @@ func (a *Partition) differs(b *Partition) string {
 		return "was formatted anew (its clusters begin elsewhere)"
 	}
 	return ""
+}
+
+// Shape is the same for points in time of exactly the same partitions of the same
+// disks: the disks' ids, and a hash of how they are cut.
+func (m *Member) Shape() string {
+	var ids []string
+	cut := fnv.New64a()
+	for i := range m.Doc.Disks {
+		d := &m.Doc.Disks[i]
+		ids = append(ids, d.Header.Format+" "+strings.ToLower(d.Header.Signature))
+		for k := range d.Partitions {
+			g := &d.Partitions[k].Geometry
+			fmt.Fprintf(cut, "%d %d+%d ", i, g.Start, g.Length)
+		}
+	}
+	return fmt.Sprintf("%s #%08x", strings.Join(ids, ", "), cut.Sum64()>>32)
 }
 
 // Differs says in words why a new point in time cannot be based on the member;

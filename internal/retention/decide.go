@@ -131,6 +131,7 @@ type Row struct {
 	Set     string    `json:"set"`
 	Disk    string    `json:"disk"`
 	Point   int       `json:"point"` // increment number
+	File    string    `json:"file"`  // that holds it
 	Type    plan.Type `json:"type"`
 	Time    time.Time `json:"time"`
 	Size    int64     `json:"size_bytes"`
@@ -143,10 +144,14 @@ type Row struct {
 func (d Decision) Rows() []Row {
 	rows := make([]Row, 0, len(d.Verdicts))
 	for _, v := range d.Verdicts {
-		rows = append(rows, Row{
+		row := Row{
 			Set: v.Set, Disk: v.Disk, Point: v.Point.Increment, Type: v.Point.Type, Time: v.Point.Time,
 			Size: v.Point.Size, Verdict: v.Action, Into: v.Into, Reason: v.Reason,
-		})
+		}
+		if n := len(v.Point.Names); n > 0 {
+			row.File = v.Point.Names[n-1]
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
