@@ -18,6 +18,8 @@ import (
 	"ingot/internal/filesys"
 	"ingot/internal/image"
 	"ingot/internal/job"
+	"ingot/internal/plan"
+	"ingot/internal/retention"
 )
 
 var (
@@ -91,6 +93,10 @@ func runHistory(t *testing.T, seed uint64) {
 		if h.r.IntN(5) == 0 {
 			touched = true
 			h.remove()
+		}
+		if h.r.IntN(4) == 0 {
+			touched = true
+			h.purge()
 		}
 		if touched || steps == 1 {
 			h.check(steps == 1)
@@ -198,17 +204,7 @@ func (h *history) image() {
 		Type: []string{"", "", "inc", "inc", "diff", "full"}[h.r.IntN(6)], FullIndex: h.r.IntN(8) == 0,
 		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3),
 	}
-	p, err := Prepare(source(h.t, blocktest.New(bytes.Clone(h.disk))), opts)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for i := range p.Parts {
-		m := &h.parts[i]
-		used := m.extents()
-		n, _ := block.Bytes(used)
-		p.Parts[i].Info = filesys.Info{Type: "NTFS", Size: m.size, UsedBytes: n, DataStart: m.reserved}
-		p.Parts[i].Volume = modelVolume{p.Parts[i].Info, used}
-	}
+	p := h.prepare(opts)
 	h.clock += h.r.Int64N(100_000) - 10_000 // clocks are set back too
 	crash := h.maybeCrash()
 	target, err := p.Target(h.t.Context(), crash)
@@ -227,6 +223,27 @@ func (h *history) image() {
 		h.t.Fatalf("image %+v: %v", opts, err)
 	}
 	h.note("image %q -> %s %s (full index %t), based on %s", opts.Type, res.Type, res.Name, opts.FullIndex, res.Based)
+	h.keep(res)
+}
+
+// prepare makes a plan whose volumes are in use as the model says.
+func (h *history) prepare(opts Options) *Plan {
+	p, err := Prepare(source(h.t, blocktest.New(bytes.Clone(h.disk))), opts)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i := range p.Parts {
+		m := &h.parts[i]
+		used := m.extents()
+		n, _ := block.Bytes(used)
+		p.Parts[i].Info = filesys.Info{Type: "NTFS", Size: m.size, UsedBytes: n, DataStart: m.reserved}
+		p.Parts[i].Volume = modelVolume{p.Parts[i].Info, used}
+	}
+	return p
+}
+
+// keep notes what the point that was just made has to read as.
+func (h *history) keep(res *Result) {
 	_, m := h.sets().Find(res.Name)
 	point := h.now()
 	point.name = res.Name
@@ -302,6 +319,47 @@ func (h *history) remove() {
 	for _, g := range gone {
 		h.note("deleted %s", g.Name)
 		delete(h.points, g.Doc.Header.BackupGUID)
+	}
+}
+
+// purge applies random rules; what the decision said is what must be there.
+func (h *history) purge() {
+	keep := func() plan.Keep { return plan.Keep{N: h.r.IntN(4)} }
+	rules := plan.Retention{Full: keep(), Differential: keep(), Incremental: keep(), SyntheticFull: h.r.IntN(2) == 0, Minimum: h.r.IntN(3)}
+	if s := h.sets().Sets; len(s) > 0 && h.r.IntN(3) == 0 {
+		points := s[h.r.IntN(len(s))].Points()
+		if err := points[h.r.IntN(len(points))].Protect(h.t.Context(), h.store, "", time.Now()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	sets, err := retention.Read(h.t.Context(), h.store)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	d := retention.Decide(rules, sets, retention.Run{Now: time.Unix(h.clock, 0)})
+	log := job.NewLog(nil)
+	err = d.Apply(h.t.Context(), h.maybeCrash(), retention.Options{}, log)
+	h.note("purge %+v: %d operations, %v, %v", rules, len(d.Ops), log.Warnings(), err)
+	if err != nil && !errors.Is(err, desttest.ErrCrash) {
+		h.t.Fatalf("purge: %v", err)
+	}
+	kept := make(map[string]bool)
+	for _, row := range d.Rows() {
+		kept[row.File] = row.Verdict == retention.Keep
+	}
+	there := make(map[string]bool)
+	for _, s := range h.sets().Sets {
+		for _, m := range s.Points() {
+			there[m.Name] = true
+			if !kept[m.Name] && err == nil && len(log.Warnings()) == 0 {
+				h.t.Errorf("%s is there, and the decision was that it goes", m.Name)
+			}
+		}
+	}
+	for guid, p := range h.points {
+		if !kept[p.name] && !there[p.name] {
+			delete(h.points, guid)
+		}
 	}
 }
 
