@@ -22,7 +22,7 @@
 //     DeleteSet: no point of the set stays.
 //     Delete: a differential and all of its incrementals, or the last
 //     incrementals of a run. Nothing is based on them but they themselves.
-//     Merge: incrementals that go are taken up by the next one that stays.
+//     Merge: consecutive incrementals are taken up by the last of them.
 //     Roll: the full and its oldest incrementals become one full (SyntheticFull).
 //
 //     What cannot be brought there stays, and its reason says why: a full or a
@@ -45,17 +45,18 @@
 // doomed by the limit on fulls. When a full is about to be made (purge before
 // the backup) it counts as being there, but the last good set stays until it is.
 //
-// A set that began in the future was made under a wrong clock, and nobody
-// can tell where it belongs: it is left alone and counts for nothing, unless it
-// is the one that is written to. A point dated in the future has the age 0, and no point is
-// older than those it is based on.
+// A set that began in the future was made under a wrong clock, and nobody can
+// tell where it belongs: it is left alone and counts for nothing, unless it is
+// the one that is written to. A point dated in the future has the age 0, and no
+// point is older than those it is based on.
 //
 // A set that does not consist of one full and what follows it (its full is
 // missing, or there are two) is deleted as a whole or left as it is.
 //
 // Limits on differentials and incrementals, GFS and the minimum are counted for
-// each disk. The limit on fulls is counted for each disk, or over the whole folder with
-// the scope plan.AllSets, so that sets of a former layout of the disk go.
+// each disk. The limit on fulls is counted for each disk too, or over the whole
+// folder with the scope plan.AllSets, so that sets of a former layout of the disk
+// go, down to the minimum of that layout.
 //
 // Low space is another matter (space.go): whole sets, the oldest first.
 package retention
