@@ -139,6 +139,8 @@ func TestPurgeBefore(t *testing.T) {
 		{"a synthetic full before the backup leaves the points that one after it leaves", plan.Retention{Incremental: backups(1), SyntheticFull: true},
 			[]string{"F I I I"}, inc, "mmmk", "roll forward A 0-3"},
 		{"another type does not count", plan.Retention{Full: backups(2)}, []string{"F", "F"}, inc, "k k", ""},
+		{"over all sets the first full of a new disk counts", plan.Retention{Full: backups(2), Scope: plan.AllSets},
+			[]string{"F", "F"}, Run{Disk: "new", Coming: plan.Full}, "d k", "delete set A"},
 		{"another disk does not count", plan.Retention{Full: backups(1), Scope: plan.AllSets}, []string{"F", "e: F"}, Run{Disk: "e", Coming: plan.Full}, "k k", ""},
 	})
 }
