@@ -37,6 +37,12 @@ func TestPowerCuts(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				if name == "merge below a full index" {
+					h.fullIndex = true
+					if err := h.try(h.store, "inc"); err != nil {
+						t.Fatal(err)
+					}
+				}
 				h.write()
 				err := do(h, desttest.NewCrash(h.store, step))
 				if err != nil && !errors.Is(err, desttest.ErrCrash) {
@@ -60,7 +66,7 @@ func TestPowerCuts(t *testing.T) {
 
 // try takes an image of that type.
 func (h *history) try(store dest.Store, typ string) error {
-	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096})
+	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096, FullIndex: h.fullIndex})
 	h.clock += 1000
 	target, err := p.Target(h.t.Context(), store)
 	if err != nil {
