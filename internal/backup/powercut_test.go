@@ -18,11 +18,13 @@ import (
 // must be there and read as it was, and the same done again must end well.
 func TestPowerCuts(t *testing.T) {
 	for name, do := range map[string]func(*history, dest.Store) error{
-		"full":           func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
-		"differential":   func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
-		"incremental":    func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
-		"merge":          func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
-		"synthetic full": func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
+		"full":         func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
+		"differential": func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
+		"incremental":  func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
+		"merge":        func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		// The last incremental has a full index: it names blocks of the others.
+		"merge below a full index": func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		"synthetic full":           func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
 		"purge": func(h *history, s dest.Store) error {
 			return h.tryPurge(s, plan.Retention{Full: plan.Keep{N: 1}, Incremental: plan.Keep{N: 1}})
 		},
