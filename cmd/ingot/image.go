@@ -27,7 +27,8 @@ import (
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
-	purgeBefore                                                         bool
+	purgeBefore, conceal                                                bool
+	encrypt                                                             string
 	sector                                                              int64
 	keep                                                                retentionFlags
 }
@@ -47,6 +48,11 @@ newest backup of the set; else it is a full. --type chooses: a diff (differentia
 holds what changed since the full of the set. Every used block is read and
 compared with the hash the set keeps of it.
 
+With a password a new set is encrypted, and every block and file is authenticated:
+what somebody without the password changes or exchanges is refused. Not hidden are
+sizes, the partition table, and (unless --conceal) the MD5 of every block, by
+which one can test for known contents.
+
 The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
 are applied to the sets of this disk in the folder when the image is complete.
 With --min-free room is made while it is written, too: it waits, the oldest set
@@ -61,6 +67,7 @@ copied whole.`,
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
   sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free 20G
+  sudo ingot image /dev/sda --to /mnt/backup --encrypt --password-file /root/backup.password
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
   ingot image disk.img --to . --dry-run`,
 		Args: args(cobra.ExactArgs(1)),
@@ -70,6 +77,9 @@ copied whole.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.encrypt, "encrypt", "", "encrypt a new set: aes-128, aes-192 or aes-256 (which a password alone means too)")
+	f.Lookup("encrypt").NoOptDefVal = "aes-256"
+	f.BoolVar(&fl.conceal, "conceal", false, "hide the hashes of the contents too; other programs cannot restore the set then")
 	f.StringVar(&fl.typ, "type", backup.TypeAuto, "auto, full, diff or inc")
 	f.BoolVar(&fl.fullIndex, "full-index", false, "have a diff or inc list all blocks: larger, and read without the indexes before it")
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
@@ -89,11 +99,15 @@ copied whole.`,
 	return cmd
 }
 
+// defaultCipher is what a password means by itself.
+const defaultCipher = "aes-256"
+
 // options turns the flags into those of the engine.
 func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
+		Encrypt: fl.encrypt, Conceal: fl.conceal,
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {
@@ -101,6 +115,9 @@ func (fl *imageFlags) options() (backup.Options, error) {
 	}
 	if !slices.Contains([]string{image.CompressionNone, image.CompressionMedium, image.CompressionHigh}, fl.compression) {
 		return o, usageError{fmt.Errorf("--compression is %q: choose none, medium or high", fl.compression)}
+	}
+	if fl.encrypt != "" && !slices.Contains([]string{"aes-128", "aes-192", defaultCipher}, fl.encrypt) {
+		return o, usageError{fmt.Errorf("--encrypt is %q: choose aes-128, aes-192 or aes-256", fl.encrypt)}
 	}
 	if fl.blockSize != "" {
 		n, err := binarySize(fl.blockSize)
@@ -146,6 +163,10 @@ func numberList(s string) ([]int, error) {
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
 	opts, err := fl.options()
+	if opts.Encrypt == "" && c.passwords.given() {
+		opts.Encrypt = defaultCipher
+	}
+	opts.Access = c.access(ctx, fl.encrypt != "")
 	rules, rerr := fl.keep.parsed()
 	err = errors.Join(err, rerr)
 	if err == nil && fl.to == "" {
@@ -185,7 +206,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	host, _ := os.Hostname()
 	abs, _ := filepath.Abs(fl.to)
 	began := time.Now()
-	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, temp: fl.tempDir}
+	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, opts: retention.Options{TempDir: fl.tempDir, Access: opts.Access}}
 	if fl.purgeBefore {
 		if err := keep.before(ctx, store, target, plan); err != nil {
 			return err
@@ -199,7 +220,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	}
 	out := imageReport{Result: *res, Folder: abs, Seconds: time.Since(began).Seconds(), Status: "done"}
 	if fl.verify {
-		v, err := verifyFile(ctx, store, res.Name, log)
+		v, err := verifyFile(ctx, store, res.Name, opts.Access, log)
 		if err != nil {
 			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
 		}
@@ -382,8 +403,8 @@ func (c *console) printImage(r *imageReport) error {
 }
 
 // verifyFile verifies an image that was just written.
-func verifyFile(ctx context.Context, store dest.Store, name string, log *job.Log) (*image.VerifyResult, error) {
-	ch, err := image.Open(ctx, store, name)
+func verifyFile(ctx context.Context, store dest.Store, name string, access *image.Access, log *job.Log) (*image.VerifyResult, error) {
+	ch, err := image.Open(ctx, store, name, access)
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ func TestFATVolume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := image.Open(t.Context(), m, "x-00-00.mrimgx")
+		c, err := image.Open(t.Context(), m, "x-00-00.mrimgx", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

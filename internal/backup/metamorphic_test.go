@@ -53,6 +53,7 @@ type history struct {
 	parts  []modelPart
 	points map[string]*modelPoint // by backup_guid
 	level  string
+	access *image.Access // nil: not encrypted
 	clock  int64
 	log    []string
 
@@ -114,6 +115,9 @@ func newHistory(t *testing.T, seed uint64) *history {
 	if h.r.IntN(4) == 0 {
 		h.level = "none"
 	}
+	if h.r.IntN(30) == 0 { // not often: making a key takes a while
+		h.access = secret("correct horse")
+	}
 	h.disk = make([]byte, 250<<10)
 	binary.LittleEndian.PutUint32(h.disk[440:], 0xBEEF0000+uint32(seed))
 	h.disk[510], h.disk[511] = 0x55, 0xAA
@@ -130,6 +134,11 @@ func newHistory(t *testing.T, seed uint64) *history {
 		}
 	}
 	return h
+}
+
+// secret is an Access with a password.
+func secret(password string) *image.Access {
+	return image.NewAccess(func() ([]byte, error) { return []byte(password), nil })
 }
 
 func (h *history) note(format string, args ...any) {
@@ -204,7 +213,7 @@ func (p *modelPart) extents() block.Extents {
 func (h *history) image() {
 	opts := Options{
 		Type: []string{"", "", "inc", "inc", "diff", "full"}[h.r.IntN(6)], FullIndex: h.r.IntN(8) == 0,
-		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3),
+		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3), Conceal: true,
 	}
 	p := h.prepare(opts)
 	h.clock += h.r.Int64N(100_000) - 10_000 // clocks are set back too
@@ -230,6 +239,9 @@ func (h *history) image() {
 
 // prepare makes a plan whose volumes are in use as the model says.
 func (h *history) prepare(opts Options) *Plan {
+	if opts.Access = h.access; h.access != nil {
+		opts.Encrypt = "aes-128"
+	}
 	p, err := Prepare(source(h.t, blocktest.New(bytes.Clone(h.disk))), opts)
 	if err != nil {
 		h.t.Fatal(err)
@@ -261,7 +273,7 @@ func (h *history) maybeCrash() dest.Store {
 }
 
 func (h *history) sets() *image.Sets {
-	s, err := image.ReadSets(h.t.Context(), h.store)
+	s, err := image.ReadSets(h.t.Context(), h.store, h.access)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -340,7 +352,7 @@ func (h *history) purge() {
 	}
 	d := retention.Decide(rules, sets, retention.Run{Now: time.Unix(h.clock, 0)})
 	log := job.NewLog(nil)
-	err = d.Apply(h.t.Context(), h.maybeCrash(), retention.Options{}, log)
+	err = d.Apply(h.t.Context(), h.maybeCrash(), retention.Options{Access: h.access}, log)
 	h.note("purge %+v: %d operations, %v, %v", rules, len(d.Ops), log.Warnings(), err)
 	if err != nil && !errors.Is(err, desttest.ErrCrash) {
 		h.t.Fatalf("purge: %v", err)

@@ -9,6 +9,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/image"
 )
 
 // ErrOptions is wrapped by the error for options that contradict each other or
@@ -44,6 +45,14 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
+	// Access has the password of encrypted sets; nil continues none.
+	Access *image.Access
+	// Encrypt says how a new set is encrypted: aes-128, aes-192, aes-256; "" not
+	// at all.
+	Encrypt string
+	// Conceal has an encrypted image keep keyed hashes in the place of MD5s, which
+	// tell who knows a content whether it is there. Ingot alone restores it then.
+	Conceal bool
 	// AllSectors images free space too (forensics, undeleting).
 	AllSectors bool
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.

@@ -46,7 +46,14 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 	}
 	file := name.File(doc.Header.ImageID, target)
 	target.into(doc, file)
-	w, err := image.Create(ctx, store, file, doc, image.Options{TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex})
+	if target.base == nil && p.opts.Encrypt != "" {
+		if err := p.opts.Access.Encrypt(doc, p.opts.Encrypt); err != nil {
+			return nil, err
+		}
+	}
+	w, err := image.Create(ctx, store, file, doc, image.Options{
+		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +143,8 @@ type item struct {
 func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error {
 	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
 	defer stop()
-	// Made here, so that a bad level is an error and not a surprise later.
-	if _, err := image.NewEncoder(r.opts.Compression); err != nil {
+	encoder, err := r.w.Encoders(a.area)
+	if err != nil {
 		return err
 	}
 	workers := r.opts.Workers
@@ -145,10 +152,7 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 		workers = pipeline.Items(2 * max(image.Chunk, a.piece)) // raw and stored
 	}
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
-		New: func() *item {
-			enc, _ := image.NewEncoder(r.opts.Compression)
-			return &item{enc: enc}
-		},
+		New: func() *item { return &item{enc: encoder()} },
 		Read: func(it *item) error {
 			win, err, ok := next()
 			if !ok {

@@ -12,13 +12,13 @@ import (
 // compareChains compares a point in time with what it is to become: the same
 // blocks with the same hashes, and the same stored bytes in the new file. Its
 // metadata is checked by MD5.
-func compareChains(ctx context.Context, store dest.Store, old, new recipe) (err error) {
-	was, err := old.open(ctx, store)
+func compareChains(ctx context.Context, store dest.Store, access *Access, old, new recipe) (err error) {
+	was, err := old.open(ctx, store, access)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, was.Close()) }()
-	is, err := new.open(ctx, store)
+	is, err := new.open(ctx, store, access)
 	if err != nil {
 		return err
 	}

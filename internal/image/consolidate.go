@@ -103,14 +103,14 @@ func (c *Consolidation) Run(ctx context.Context, store dest.Store, opts Options,
 	gone := func(name string) bool {
 		return slices.ContainsFunc(c.Removed, func(m *Member) bool { return m.Name == name })
 	}
-	if err := compareChains(ctx, store, c.recipe(), c.recipe().without(tmp, gone)); err != nil {
+	if err := compareChains(ctx, store, c.set.access, c.recipe(), c.recipe().without(tmp, gone)); err != nil {
 		return errors.Join(fmt.Errorf("consolidate %s to %s: verify the new file: %w", c.From.Name, c.Into.Name, err), store.Remove(ctx, tmp))
 	}
 	if err := store.Rename(ctx, tmp, c.Into.Name); err != nil {
 		return err
 	}
 	// What is to go is left over from here on.
-	again, err := ReadSets(ctx, store)
+	again, err := ReadSets(ctx, store, c.set.access)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type stretch struct {
 // were, so that every element that names them stays true, then those of the
 // removed files that are still needed, then the metadata.
 func (c *Consolidation) write(ctx context.Context, store dest.Store, tmp string, opts Options, progress func(int64)) (err error) {
-	chain, err := c.recipe().open(ctx, store)
+	chain, err := c.recipe().open(ctx, store, c.set.access)
 	if err != nil {
 		return err
 	}
@@ -50,9 +50,12 @@ func (c *Consolidation) write(ctx context.Context, store dest.Store, tmp string,
 	}
 	m := &merger{Consolidation: c, c: chain, own: chain.number[c.Into.Number()], moved: map[int64]bool{}, tell: progress}
 	m.store, _ = pending.(dest.Copier)
-	m.w = &Writer{
-		doc: m.own.doc, file: pending, out: bufio.NewWriterSize(pending, 64<<10), taken: m.own, encode: m.document,
-		index: spool{dir: opts.TempDir}, strong: spool{dir: opts.TempDir},
+	m.w = newWriter(pending, m.own.doc, m.own.keys, opts.TempDir)
+	m.w.taken, m.w.encode = m.own, m.document
+	if s := m.w.seal; s != nil {
+		// It takes the place of Into, on the base of From.
+		s.replaced = append(slices.Clone(m.own.seal.replaced), m.own.seal.tag)
+		s.parent = chain.number[c.From.Number()].seal.parent
 	}
 	for _, r := range c.Removed {
 		for _, n := range append(r.Doc.Header.MergedFiles, r.Number()) {
@@ -163,7 +166,7 @@ func (m *merger) partition(ctx context.Context, i, k int) error {
 		done.strong.size = 0 // some would be missing: then there are none
 	}
 	for _, b := range own.list {
-		if b.name != nameIndex && b.name != nameStrong {
+		if b.name != nameIndex && b.name != nameStrong && b.name != nameMarks {
 			done.others = append(done.others, b)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"crypto/md5"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"slices"
 
 	"ingot/internal/dest"
 )
@@ -34,7 +36,7 @@ func (s *Set) repoint(ctx context.Context, store dest.Store, into *Member, gone 
 }
 
 func (s *Set) repointOne(ctx context.Context, store dest.Store, into, p *Member, gone map[int64]bool) (err error) {
-	f, err := openFile(ctx, store, p.Name)
+	f, err := openFile(ctx, store, p.Name, s.access)
 	if err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func (s *Set) same(ctx context.Context, store dest.Store, p *Member, tmp string)
 	if err != nil {
 		return err
 	}
-	return compareChains(ctx, store, r, r.without(tmp, func(string) bool { return false }))
+	return compareChains(ctx, store, s.access, r, r.without(tmp, func(string) bool { return false }))
 }
 
 // repointer copies a file with another index.
@@ -75,6 +77,7 @@ type repointer struct {
 	is   *Chain // where the blocks are now
 	gone map[int64]bool
 	out  *bufio.Writer
+	meta io.Writer // out, and the seal's tag on the way
 	copy dest.Copier
 	at   int64 // how much of f was written
 }
@@ -88,21 +91,43 @@ func (r *repointer) write(store dest.Store, tmp string) error {
 		return err
 	}
 	r.out = bufio.NewWriterSize(pending, 64<<10)
+	r.meta = r.out
 	r.copy, _ = pending.(dest.Copier)
-	for i := range r.f.disks {
-		for k := range r.f.disks[i].tables {
-			if err == nil {
-				err = r.table(i, k)
-			}
-		}
-	}
-	if err == nil {
-		err = r.upTo(r.f.blob.Size())
-	}
-	if err = errors.Join(err, r.out.Flush()); err != nil {
+	if err = errors.Join(r.all(), r.out.Flush()); err != nil {
 		return errors.Join(err, pending.Abort())
 	}
 	return pending.Commit(r.ctx)
+}
+
+func (r *repointer) all() error {
+	var mac hash.Hash
+	s := new(fileSeal)
+	root := r.f.root[0].pos - metaHeaderSize
+	if old := r.f.seal; old != nil {
+		s.parent, s.replaced = old.parent, append(slices.Clone(old.replaced), old.tag)
+		var err error
+		if mac, err = s.begin(r.f.keys, &r.f.doc.Header, root); err != nil {
+			return err
+		}
+		r.meta = io.MultiWriter(r.out, mac)
+	}
+	for i := range r.f.disks {
+		for k := range r.f.disks[i].tables {
+			if err := r.table(i, k); err != nil {
+				return err
+			}
+		}
+	}
+	if mac == nil {
+		return r.upTo(r.f.blob.Size())
+	}
+	last := &r.f.root[len(r.f.root)-1] // the old seal
+	if err := r.upTo(last.pos - metaHeaderSize); err != nil {
+		return err
+	}
+	mac.Sum(s.tag[:0])
+	_, err := r.out.Write(append(s.block(), footer(root)...))
+	return err
 }
 
 // upTo copies the file as it is, up to byte end.
@@ -111,7 +136,12 @@ func (r *repointer) upTo(end int64) error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-		n := min(end-r.at, maxStretch)
+		if r.at >= r.f.end { // metadata
+			_, err := io.Copy(r.meta, io.NewSectionReader(r.f.blob, r.at, end-r.at))
+			r.at = end
+			return err
+		}
+		n := min(end-r.at, r.f.end-r.at, maxStretch)
 		if err := appendBytes(r.out, r.copy, stretch{r.f, r.at, n}); err != nil {
 			return err
 		}
@@ -140,9 +170,9 @@ func (r *repointer) table(i, k int) error {
 		return err
 	}
 	h.Sum(m.sum[:0])
-	_, err := r.out.Write(m.encode())
+	_, err := r.meta.Write(m.encode())
 	if err == nil {
-		_, err = io.Copy(r.out, io.NewSectionReader(payload, 0, m.size))
+		_, err = io.Copy(r.meta, io.NewSectionReader(payload, 0, m.size))
 	}
 	r.at = m.pos + m.size
 	return err

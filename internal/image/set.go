@@ -36,6 +36,7 @@ type Set struct {
 	Leftover []*Member
 
 	broken []Broken
+	access *Access
 }
 
 // Broken is a file that looks like an image and cannot be read as one.
@@ -51,8 +52,10 @@ type Sets struct {
 }
 
 // ReadSets finds the backup sets of a store. Image files are known by their
-// content, whatever they are called; other files are passed over.
-func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
+// content, whatever they are called; other files are passed over. access, which
+// may be nil, is for opening their points: what ReadSets itself reads is not
+// encrypted, and not authenticated either.
+func ReadSets(ctx context.Context, store dest.Store, access *Access) (*Sets, error) {
 	list, err := store.List(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
 		id := strings.ToUpper(m.Doc.Header.ImageID)
 		s := byID[id]
 		if s == nil {
-			s = &Set{ID: id}
+			s = &Set{ID: id, access: access}
 			byID[id] = s
 			out.Sets = append(out.Sets, s)
 		}
@@ -323,7 +326,7 @@ func (s *Set) Open(ctx context.Context, store dest.Store, m *Member) (*Chain, er
 	if err != nil {
 		return nil, fmt.Errorf("open image %s: %w", m.Name, err)
 	}
-	return r.open(ctx, store)
+	return r.open(ctx, store, s.access)
 }
 
 // recipe says which files are to be opened for a point in time.
@@ -423,6 +426,13 @@ func (m *Member) Differs(next *Document) string {
 				return fmt.Sprintf("partition %d was formatted anew", next.Disks[i].Partitions[k].Header.Number)
 			}
 		}
+	}
+	// How a set is encrypted is settled when it begins; that it is must be wanted.
+	switch a, b := &m.Doc.Encryption, &next.Encryption; {
+	case !a.Encrypted() && b.Encrypted():
+		return "it is not encrypted"
+	case !a.Conceal && b.Conceal:
+		return "its hashes are not concealed"
 	}
 	if a, b := m.Doc.Compression.Level, next.Compression.Level; (a == CompressionNone) != (b == CompressionNone) {
 		return fmt.Sprintf("its compression is %s, not %s: a set has one or none", a, b)

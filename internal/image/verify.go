@@ -128,6 +128,7 @@ type row struct {
 	space    *space
 	first, n int64
 	strong   []*[strongSize]byte // their hashes, nil where there is none
+	marks    []mark              // their tags, of a sealed image
 }
 
 // rows yields all stored pieces of the volume, at most chunk bytes together; a
