@@ -161,7 +161,7 @@ func (p *Plan) finish(part *Part) {
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
-	p.Bytes += part.Info.UsedBytes
+	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 
 // mapped are the file systems whose used maps this version reads: one of them

@@ -18,6 +18,7 @@ type Info struct {
 	TotalClusters            int64
 	FreeClusters             int64
 	UsedBytes                int64    // bytes in the map that Used gives
+	ZeroedBytes              int64    // of these, bytes that Zeroed holds
 	DataStart                int64    // cluster 2 of FAT: what lies before is its reserved area; 0 for all others
 	FATOffset                int64    // first FAT, 0 if there is none
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
@@ -34,6 +35,8 @@ type Volume interface {
 	// Each walk reads anew from the partition, in bounded memory, and ends
 	// with an error when the partition cannot be read or has changed.
 	Used() block.Map
+	// Zeroed is what of Used is to be stored as zeros, whatever lies there.
+	Zeroed() block.Extents
 	// Contains reports whether a file or folder exists, such as
 	// \EFI\Microsoft\Boot\BCD, without regard to case. It is false for file
 	// systems whose folders cannot be read here.
@@ -128,7 +131,7 @@ func other(r block.Reader, name string) Volume {
 // Whole is v with all of its bytes in use, for copying every sector of it.
 func Whole(v Volume) Volume {
 	info := v.Info()
-	info.UsedBytes = info.Size
+	info.UsedBytes, info.ZeroedBytes = info.Size, 0
 	return volume{info, v, block.Whole(info.Size), v.Files()}
 }
 
@@ -156,6 +159,9 @@ func (v volume) Used() block.Map {
 	}
 	return v.used
 }
+
+// Zeroed implements Volume; Leave adds to it.
+func (v volume) Zeroed() block.Extents { return nil }
 
 // Files implements Volume.
 func (v volume) Files() Files { return v.tree }
