@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ingot/internal/block"
+	"ingot/internal/filesys/exfat"
 	"ingot/internal/filesys/fat"
 	"ingot/internal/filesys/ntfs"
 )
@@ -63,6 +64,8 @@ func Open(r block.Reader) (Volume, error) {
 	switch {
 	case ntfs.IsBoot(head):
 		return openNTFS(r, rival), nil
+	case exfat.IsBoot(head):
+		return openExFAT(r, rival), nil
 	case fat.IsBoot(head):
 		return openFAT(r, rival), nil
 	}
@@ -82,7 +85,22 @@ func openNTFS(r block.Reader, rival string) Volume {
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
 		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
-	}, rival)
+	}, rival, nil)
+}
+
+// openExFAT makes a Volume of a partition that begins as exFAT does.
+func openExFAT(r block.Reader, rival string) Volume {
+	v, err := exfat.Open(r)
+	if err != nil {
+		return volume{info: Info{Type: "exFAT", Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
+	}
+	f := v.Facts()
+	return settle(v, Info{
+		Type: "exFAT", Label: f.Label, Serial: f.Serial, Size: r.Size(),
+		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		FATOffset: f.FATOffset, WholeReason: f.WholeReason, Warnings: f.Warnings,
+	}, rival, v.Files())
 }
 
 // openFAT makes a Volume of a partition that begins as FAT does. Boot sectors
@@ -103,20 +121,20 @@ func openFAT(r block.Reader, rival string) Volume {
 	if info.DataStart > info.Size { // of a partition that was cut off
 		info.DataStart, info.FATOffset = 0, 0
 	}
-	return settle(v, info, rival)
+	return settle(v, info, rival, nil)
 }
 
 // settle decides between a volume and a rival name found in the same bytes:
 // one of them is stale, and which one cannot be known, so all is kept.
-func settle(v contents, info Info, rival string) Volume {
+func settle(v contents, info Info, rival string, tree Files) Volume {
 	if rival != "" && info.WholeReason == "" {
 		info.WholeReason = fmt.Sprintf("the partition has the marks of both %s and %s", info.Type, rival)
 	}
 	if info.WholeReason != "" {
 		info.UsedBytes = info.Size
-		return volume{info: info, files: v, used: block.Whole(info.Size)}
+		return volume{info, v, block.Whole(info.Size), tree}
 	}
-	return volume{info: info, files: v, used: v.Used()}
+	return volume{info, v, v.Used(), tree}
 }
 
 // other is a partition known by name, or not at all.
