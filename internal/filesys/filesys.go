@@ -121,7 +121,7 @@ func openFAT(r block.Reader, rival string) Volume {
 	if info.DataStart > info.Size { // of a partition that was cut off
 		info.DataStart, info.FATOffset = 0, 0
 	}
-	return settle(v, info, rival, nil)
+	return settle(v, info, rival, v.Files())
 }
 
 // settle decides between a volume and a rival name found in the same bytes:
