@@ -41,6 +41,9 @@ type Options struct {
 	Compression string
 	// AllSectors images free space too (forensics, undeleting).
 	AllSectors bool
+	// Exclude are patterns of files whose contents are stored as zeros; see
+	// filesys.Exclude. They do not go together with AllSectors.
+	Exclude []string
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
 	BlockSize int64
 	// Comment is kept in the image.
@@ -64,7 +67,9 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
-	opts Options
+	opts     Options
+	leftOut  int // files, by Options.Exclude
+	searched bool
 }
 
 // Part is one partition of the plan.
@@ -94,6 +99,9 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err := checkBlockSize(opts.BlockSize); err != nil {
 		return nil, err
 	}
+	if err := checkExclude(opts); err != nil {
+		return nil, err
+	}
 	p := &Plan{Source: src, opts: opts}
 	all, err := openParts(src, opts)
 	if err != nil {
@@ -112,6 +120,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	for i := range p.Parts {
 		p.finish(&p.Parts[i])
 	}
+	p.excluded()
 	return p, nil
 }
 
@@ -150,12 +159,16 @@ func (p *Plan) finish(part *Part) {
 		part.Info = part.Volume.Info()
 	case part.Info.WholeReason != "":
 		p.copyWhole(part)
+		p.notExcluded(part, "it is copied whole")
 	case part.Info.Unsettled != "" && !p.Source.Snapshot:
 		// Windows will go on from memory or journal, and expects data where
 		// the disk says that there is none.
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
+		p.notExcluded(part, "it is copied whole")
+	default:
+		p.exclude(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {

@@ -106,6 +106,28 @@ func (n *node) Extents() iter.Seq2[block.Extent, error] {
 // Entries lists a folder.
 func (n *node) Entries() ([]fs.DirEntry, error) { return n.v.files.Entries(n) }
 
+// Tree is the files of a volume.
+type Tree struct {
+	*fstree.FS
+	v *Volume
+}
+
+// Files is the tree of files of the volume.
+func (v *Volume) Files() Tree { return Tree{v.files, v} }
+
+// Metadata are the clusters of the allocation bitmaps and the up-case table.
+func (t Tree) Metadata() iter.Seq2[block.Extent, error] {
+	return func(yield func(block.Extent, error) bool) {
+		for _, p := range []place{t.v.sys.bitmaps[0], t.v.sys.bitmaps[1], t.v.sys.upcase} {
+			for r, err := range t.v.space.Chain(p.first).Ranges() {
+				if !yield(block.Extent(r), err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 // format is a Volume as fstree sees it.
 type format Volume
 

@@ -81,9 +81,6 @@ func (v *Volume) Facts() Facts { return v.facts }
 // no longer the one counted by Open.
 func (v *Volume) Used() block.Map { return v.used }
 
-// Files is the tree of files of the volume.
-func (v *Volume) Files() *fstree.FS { return v.files }
-
 // Contains reports whether a file or folder exists. Path parts are divided by
 // \ or /, counted from the root folder, and compared without regard to case. It
 // fails when a folder on the way cannot be read.
