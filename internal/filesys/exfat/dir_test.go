@@ -63,8 +63,16 @@ func TestDamagedFolders(t *testing.T) {
 		{"bitmap in a folder", "type 0x81 at byte", 1, func(d disk) { d[victim.off] = typeBitmap }},
 		{"unknown benign", "", 1, func(d disk) { d[victim.off] = 0xa5 }},
 		{"end", "", len(all) - 0, func(d disk) { clear(d[v.space.Offset(folder.file.first):][:32]) }},
-		{"length of the folder", "row begin at", len(all), func(d disk) {
+		{"length of the folder", "more than the volume has", len(all), func(d disk) {
 			change(d, folder, func(s []byte) { s[entrySize+1] = 3; s[entrySize+30], s[entrySize+14] = 1, 1 })
+		}},
+		{"place of the folder", "row begin at", len(all), func(d disk) {
+			change(d, folder, func(s []byte) {
+				s[entrySize+1] = 3
+				binary.LittleEndian.PutUint32(s[entrySize+20:], uint32(v.boot.TotalClusters+1))
+				binary.LittleEndian.PutUint64(s[entrySize+8:], 8192)
+				binary.LittleEndian.PutUint64(s[entrySize+24:], 8192)
+			})
 		}},
 		{"loop", "one of those it lies in", len(all), func(d disk) {
 			change(d, folder, func(s []byte) { binary.LittleEndian.PutUint32(s[entrySize+20:], uint32(v.boot.RootCluster)) })

@@ -220,6 +220,9 @@ func (f *format) node(folder *node, s *set) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the set at byte %d: %w", s.off, err)
 	}
+	if file.size > f.boot.TotalClusters*f.boot.ClusterSize {
+		return nil, fmt.Errorf("the set at byte %d: its length is %d, more than the volume has: %w", s.off, file.size, errSet)
+	}
 	n := &node{v: (*Volume)(f), file: file, name: fstree.Name(file.name), off: s.off, parent: folder, depth: folder.depth + 1}
 	if got := nameSum(file.name, f.up); got != file.hash && f.sys.proper {
 		return n, fmt.Errorf("the set at byte %d: the hash of the name %q is %#x, not %#x: %w", s.off, n.name, file.hash, got, errSet)

@@ -19,10 +19,8 @@ type Facts struct {
 	SectorSize    int64
 	ClusterSize   int64
 	TotalClusters int64
-	FreeClusters  int64 // 0 when they were not to be trusted
-	UsedBytes     int64 // bytes in the map that Used gives
-	FATOffset     int64
-	DataStart     int64  // cluster 2
+	FreeClusters  int64  // 0 when they were not to be trusted
+	UsedBytes     int64  // bytes in the map that Used gives
 	WholeReason   string // why everything counts as used; "" when the map is proven
 	Warnings      []string
 }
@@ -56,7 +54,6 @@ func Open(r block.Reader) (*Volume, error) {
 	v.facts = Facts{
 		Serial:     fmt.Sprintf("%08X", boot.Serial),
 		SectorSize: boot.SectorSize, ClusterSize: boot.ClusterSize, TotalClusters: boot.TotalClusters,
-		FATOffset: boot.FATOffset, DataStart: boot.DataStart,
 	}
 	if warning != "" {
 		v.warn("%s", warning)
