@@ -68,8 +68,8 @@ type Plan struct {
 	Notes, Warnings []string
 
 	opts     Options
-	leftOut  int // files, by Options.Exclude
-	searched bool
+	leftOut  int  // files that Options.Exclude matches
+	searched bool // by Options.Exclude, in one part at least
 }
 
 // Part is one partition of the plan.
@@ -159,21 +159,18 @@ func (p *Plan) finish(part *Part) {
 		part.Info = part.Volume.Info()
 	case part.Info.WholeReason != "":
 		p.copyWhole(part)
-		p.notExcluded(part, "it is copied whole")
 	case part.Info.Unsettled != "" && !p.Source.Snapshot:
 		// Windows will go on from memory or journal, and expects data where
 		// the disk says that there is none.
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
-		p.notExcluded(part, "it is copied whole")
-	default:
-		p.exclude(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
+	p.exclude(part)
 	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 
