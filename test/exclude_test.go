@@ -81,6 +81,16 @@ func TestExclude(t *testing.T) {
 	if b, err := os.ReadFile(dst); err != nil || bytes.Contains(b, []byte("to be left out")) {
 		t.Errorf("what was left out is on the target (%v)", err)
 	}
+	// An incremental without patterns holds what was left out before.
+	sh(t, ingot, "image", src, "--to", out, "--type", "inc")
+	found, err := filepath.Glob(filepath.Join(out, "*-01-*.mrimgx"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	sh(t, ingot, "restore", found[0], dst, "--yes", "--check")
+	if b, err := os.ReadFile(dst); err != nil || bytes.Count(b, []byte("to be left out")) < 3*(len(kinds)+1) {
+		t.Errorf("what was left out before is not in the incremental (%v)", err)
+	}
 	fails(t, 2, "no file can have a part", "image", src, "--to", out, "--exclude", "a//b")
 	fails(t, 2, "go together", "image", src, "--to", out, "--exclude", "a", "--all-sectors")
 	if text := sh(t, ingot, "image", src, "--to", out, "--name", "y", "--exclude", "none", "--dry-run"); !strings.Contains(text, "no file with contents matches") {

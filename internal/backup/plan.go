@@ -36,6 +36,11 @@ type Options struct {
 	Partitions []int
 	// Windows images those that Windows needs to start, and no others.
 	Windows bool
+	// Type is full, diff, inc, or TypeAuto, which "" is too.
+	Type string
+	// FullIndex has a differential or incremental list every block, and not
+	// only those that changed.
+	FullIndex bool
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
@@ -96,7 +101,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if opts.Compression == "" {
 		opts.Compression = "medium"
 	}
-	if err := checkBlockSize(opts.BlockSize); err != nil {
+	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type)); err != nil {
 		return nil, err
 	}
 	if err := checkExclude(opts); err != nil {
