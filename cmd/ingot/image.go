@@ -63,7 +63,7 @@ is copied whole.
 read as zeros after a restore. A pattern is matched against the path from the
 root of each volume: * is any part of a name, ** any number of folders. One that
 matches a folder leaves out all files in it. What a file shares with one that is
-kept is kept.`,
+kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
