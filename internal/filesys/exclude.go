@@ -237,6 +237,7 @@ func (x *exclusion) walk(enter func(item) bool, visit func(item) error) error {
 		return err
 	}
 	seen := map[uint64]bool{}
+	var sum int64 // bytes of the folders
 	for pending := []item{root}; len(pending) > 0; {
 		it := pending[len(pending)-1]
 		pending = pending[:len(pending)-1]
@@ -250,6 +251,14 @@ func (x *exclusion) walk(enter func(item) bool, visit func(item) error) error {
 			return fmt.Errorf("%s: the folder lies in two places", it.path)
 		}
 		seen[it.node.ID()] = true
+		for e, err := range it.node.Extents() {
+			if sum += e.Len; err == nil && sum > 2*x.size {
+				err = errTwice
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", it.path, err)
+			}
+		}
 		if err := x.entries(it, visit, &pending); err != nil {
 			return fmt.Errorf("%s: %w", it.path, err)
 		}

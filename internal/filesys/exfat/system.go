@@ -118,42 +118,83 @@ func (v *Volume) ends() block.Extents {
 // What is checked of the tree in any case: beyond that it takes longer than a
 // look at a disk may.
 const (
-	checkFolders = 500     // the first ones, level by level
-	checkChained = 1 << 20 // clusters of files that the table chains
+	checkFolders = 500      // the first ones, level by level
+	checkBytes   = 64 << 20 // of these
+	checkChained = 1 << 20  // clusters of files that the table chains
 )
 
 // checkBits fails when clusters of the file system's own files, or of a file or
 // folder near the root, are marked as free.
 func (v *Volume) checkBits() error {
-	bits := &usedBits{bitmap: v.bitmap(v.active())}
+	own := map[string]int64{"the up-case table": v.sys.upcase.first, "the root directory": v.boot.RootCluster}
 	for i := range v.boot.FATs {
-		if err := claim(bits, v.space.Chain(v.sys.bitmaps[i].first), fmt.Sprintf("allocation bitmap %d", i+1)); err != nil {
+		own[fmt.Sprintf("allocation bitmap %d", i+1)] = v.sys.bitmaps[i].first
+	}
+	c := v.newClaims()
+	for who, first := range own {
+		if err := c.claim(v.space.Chain(first), v.boot.TotalClusters, who); err != nil {
 			return err
 		}
 	}
-	if err := claim(bits, v.space.Chain(v.sys.upcase.first), "the up-case table"); err != nil {
-		return err
-	}
-	if err := claim(bits, v.root.chain(), "the root directory"); err != nil {
-		return err
-	}
-	budget := int64(checkChained)
-	return v.folders(checkFolders, func(n *node, _ error) error {
+	chained := int64(checkChained)
+	return v.folders(checkFolders, checkBytes, func(n *node, _ error) error {
 		if n == nil { // what cannot be read is no proof of anything
 			return nil
 		}
-		c := n.chain()
-		if c.Table() {
-			if budget -= n.clusters(); budget < 0 {
-				c = v.space.Row(n.file.first, 1)
+		clusters := n.clusters()
+		if n.chain().Table() {
+			if chained -= clusters; chained < 0 {
+				clusters = min(clusters, 1)
 			}
 		}
-		err := claim(bits, c, fmt.Sprintf("%q", n.Name()))
+		err := c.file(n, clusters)
 		if _, broken := err.(brokenChain); broken {
 			return nil // nor is this
 		}
 		return err
 	})
+}
+
+// claims compares what files claim with the bitmap in use.
+type claims struct {
+	bits usedBits
+	sum  int64 // clusters of files
+}
+
+func (v *Volume) newClaims() *claims {
+	return &claims{bits: usedBits{bitmap: v.bitmap(v.active())}}
+}
+
+// file claims the first clusters of a file.
+func (c *claims) file(n *node, clusters int64) error {
+	if c.sum += clusters; c.sum > n.v.boot.TotalClusters {
+		return fmt.Errorf("exFAT: the files have more clusters than there are (%d)", n.v.boot.TotalClusters)
+	}
+	return c.claim(n.chain(), clusters, fmt.Sprintf("%q", n.Name()))
+}
+
+// claim fails when one of the first clusters of a chain is marked as free, or
+// the chain breaks among them.
+func (c *claims) claim(chain fatchain.Chain, clusters int64, who string) error {
+	if clusters <= 0 {
+		return nil
+	}
+	for run, err := range chain.Runs() {
+		if err != nil {
+			return brokenChain{fmt.Errorf("exFAT: %s: %w", who, err)}
+		}
+		free, ok, err := c.bits.all(run.First, min(run.N, clusters))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("exFAT: cluster %d of %s is marked as free", free, who)
+		}
+		if clusters -= run.N; clusters <= 0 {
+			return nil
+		}
+	}
+	return nil
 }
 
 // brokenChain is the error of a chain that cannot be followed.
@@ -162,13 +203,17 @@ type brokenChain struct{ error }
 // Unwrap gives what is wrong with it.
 func (b brokenChain) Unwrap() error { return b.error }
 
-// folders gives each file and folder of the first limit folders to check, or the
-// error that is in its place.
-func (v *Volume) folders(limit int, check func(*node, error) error) error {
+// folders gives each file and folder of the first folders to check, or the
+// error that is in its place. After count folders, or when they have more than
+// these bytes, it is enough.
+func (v *Volume) folders(count int, bytes int64, check func(*node, error) error) error {
 	seen := map[int64]bool{}
-	for pending := []*node{v.root}; len(pending) > 0 && limit > 0; limit-- {
+	for pending := []*node{v.root}; len(pending) > 0 && count > 0; count-- {
 		folder := pending[0]
 		pending = pending[1:]
+		if bytes -= folder.file.size; bytes < 0 {
+			return nil
+		}
 		for n, err := range (*format)(v).nodes(folder) {
 			if err := check(n, err); err != nil {
 				return err
@@ -182,30 +227,13 @@ func (v *Volume) folders(limit int, check func(*node, error) error) error {
 	return nil
 }
 
-// claim fails when a cluster of a chain is marked as free, or the chain breaks.
-func claim(bits *usedBits, c fatchain.Chain, who string) error {
-	for run, err := range c.Runs() {
-		if err != nil {
-			return brokenChain{fmt.Errorf("exFAT: %s: %w", who, err)}
-		}
-		free, ok, err := bits.all(run.First, run.N)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fmt.Errorf("exFAT: cluster %d of %s is marked as free", free, who)
-		}
-	}
-	return nil
-}
-
 // checkTree fails when a cluster of any file is marked as free, or when not all
 // directories can be read.
 func (v *Volume) checkTree() error {
-	bits := &usedBits{bitmap: v.bitmap(v.active())}
-	return v.folders(math.MaxInt, func(n *node, err error) error {
+	c := v.newClaims()
+	return v.folders(math.MaxInt, math.MaxInt64, func(n *node, err error) error {
 		if err == nil {
-			err = claim(bits, n.chain(), fmt.Sprintf("%q", n.Name()))
+			err = c.file(n, n.clusters())
 		}
 		if err != nil {
 			err = fmt.Errorf("%w (all files were checked, since more clusters are in use by PercentInUse than by the allocation bitmap)", err)

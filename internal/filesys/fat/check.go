@@ -26,6 +26,9 @@ func (v *Volume) checkTree() error {
 			if err != nil {
 				continue // what cannot be read is no proof of anything
 			}
+			if budget--; budget < -checkClusters {
+				return nil
+			}
 			n := info.(*node)
 			if err := v.checkChain(n, &budget); err != nil {
 				return err
