@@ -55,6 +55,8 @@ type history struct {
 	level  string
 	clock  int64
 	log    []string
+
+	fullIndex bool // of the images of TestPowerCuts
 }
 
 // modelPart is a partition: its place, its reserved area, and what is in use.

@@ -18,11 +18,13 @@ import (
 // must be there and read as it was, and the same done again must end well.
 func TestPowerCuts(t *testing.T) {
 	for name, do := range map[string]func(*history, dest.Store) error{
-		"full":           func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
-		"differential":   func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
-		"incremental":    func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
-		"merge":          func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
-		"synthetic full": func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
+		"full":         func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
+		"differential": func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
+		"incremental":  func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
+		"merge":        func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		// The last incremental has a full index: it names blocks of the others.
+		"merge below a full index": func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		"synthetic full":           func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
 		"purge": func(h *history, s dest.Store) error {
 			return h.tryPurge(s, plan.Retention{Full: plan.Keep{N: 1}, Incremental: plan.Keep{N: 1}})
 		},
@@ -34,6 +36,12 @@ func TestPowerCuts(t *testing.T) {
 				for _, typ := range []string{"full", "inc", "full", "inc", "inc", "inc"} {
 					h.write()
 					if err := h.try(h.store, typ); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if name == "merge below a full index" {
+					h.fullIndex = true
+					if err := h.try(h.store, "inc"); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -60,7 +68,7 @@ func TestPowerCuts(t *testing.T) {
 
 // try takes an image of that type.
 func (h *history) try(store dest.Store, typ string) error {
-	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096})
+	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096, FullIndex: h.fullIndex})
 	h.clock += 1000
 	target, err := p.Target(h.t.Context(), store)
 	if err != nil {

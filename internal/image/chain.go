@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"ingot/internal/block"
 	"ingot/internal/dest"
@@ -20,7 +21,8 @@ type Chain struct {
 	Name string
 	Size int64
 
-	files  []*file         // ascending by number; the point's own is the last that is not split
+	files  []*file         // the oldest first
+	extra  int             // how many at the front are not of the chain
 	number map[int64]*file // where the blocks of each file number are
 	disks  []*ChainDisk
 	spools []*spool // of resolved indexes
@@ -63,23 +65,48 @@ func Open(ctx context.Context, store dest.Store, name string) (*Chain, error) {
 	return set.Open(ctx, store, m)
 }
 
-// openChain opens the files of these names, of which the one called point holds
-// the point in time.
-func openChain(ctx context.Context, store dest.Store, names []string, point string) (*Chain, error) {
+// recipe says which files a point in time is made of.
+type recipe struct {
+	point string   // the file that holds it
+	files []string // those whose indexes make it up and their parts, oldest first
+	// extra are files that have been taken in by others of them: an index may
+	// still name blocks by the places they had there.
+	extra []string
+}
+
+// without gives the recipe with another file in the place of the point's own,
+// and without those in gone.
+func (r recipe) without(tmp string, gone func(name string) bool) recipe {
+	out := recipe{point: tmp}
+	for _, n := range r.files {
+		if n == r.point {
+			out.files = append(out.files, tmp)
+		} else if !gone(n) {
+			out.files = append(out.files, n)
+		}
+	}
+	return out
+}
+
+// open opens the files of a recipe.
+func (r recipe) open(ctx context.Context, store dest.Store) (*Chain, error) {
 	c := new(Chain)
 	var own *file
-	for _, name := range names {
+	for i, name := range slices.Concat(r.extra, r.files) {
 		f, err := openFile(ctx, store, name)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 		c.files = append(c.files, f)
-		if name == point {
+		if name == r.point {
 			own = f
+		}
+		if i < len(r.extra) {
+			c.extra++
 		}
 	}
 	if err := c.assemble(own); err != nil {
-		return nil, errors.Join(fmt.Errorf("open image %s: %w", point, err), c.Close())
+		return nil, errors.Join(fmt.Errorf("open image %s: %w", r.point, err), c.Close())
 	}
 	return c, nil
 }
@@ -145,7 +172,7 @@ func (c *Chain) assemble(own *file) error {
 // partitions of all of them must be those of own.
 func (c *Chain) layers(own *file) ([]*file, error) {
 	var out []*file
-	for _, f := range c.files {
+	for _, f := range c.files[c.extra:] {
 		switch {
 		case f.doc.Header.SplitFile || f.number() > own.number():
 			continue

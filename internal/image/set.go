@@ -108,14 +108,39 @@ func (s *Set) setApart() {
 	})
 }
 
-// Tidy deletes what a consolidation that was cut short has left.
+// Tidy ends what a consolidation that was cut short has left: files behind the
+// new one that still name blocks of the leftovers name those of the new one, and
+// the leftovers are deleted.
 func (s *Set) Tidy(ctx context.Context, store dest.Store) error {
-	for _, m := range s.Leftover {
-		if err := store.Remove(ctx, m.Name); err != nil {
+	for len(s.Leftover) > 0 {
+		m := s.Leftover[len(s.Leftover)-1]
+		into := s.takenBy(m)
+		var gone []*Member
+		for _, l := range s.Leftover {
+			if s.takenBy(l) == into {
+				gone = append(gone, l)
+			}
+		}
+		if err := s.repoint(ctx, store, into, gone); err != nil {
 			return err
 		}
+		for _, l := range gone {
+			if err := store.Remove(ctx, l.Name); err != nil {
+				return err
+			}
+		}
+		s.Leftover = slices.DeleteFunc(s.Leftover, func(l *Member) bool { return slices.Contains(gone, l) })
 	}
-	s.Leftover = nil
+	return nil
+}
+
+// takenBy is the oldest member that has taken a leftover in.
+func (s *Set) takenBy(l *Member) *Member {
+	for _, m := range s.Members {
+		if m.Number() > l.Number() && slices.Contains(m.Doc.Header.MergedFiles, l.Number()) {
+			return m
+		}
+	}
 	return nil
 }
 
@@ -294,15 +319,29 @@ func (s *Set) missing(m *Member, n int64) error {
 
 // Open opens a point in time of the set.
 func (s *Set) Open(ctx context.Context, store dest.Store, m *Member) (*Chain, error) {
-	chain, err := s.Chain(m)
+	r, err := s.recipe(m)
 	if err != nil {
 		return nil, fmt.Errorf("open image %s: %w", m.Name, err)
 	}
-	var names []string
-	for _, c := range chain {
-		names = append(names, c.Name)
+	return r.open(ctx, store)
+}
+
+// recipe says which files are to be opened for a point in time.
+func (s *Set) recipe(m *Member) (recipe, error) {
+	chain, err := s.Chain(m)
+	if err != nil {
+		return recipe{}, err
 	}
-	return openChain(ctx, store, names, m.Name)
+	r := recipe{point: m.Name}
+	for _, c := range chain {
+		r.files = append(r.files, c.Name)
+	}
+	for _, c := range s.Leftover {
+		if c.Number() < m.Number() {
+			r.extra = append(r.extra, c.Name)
+		}
+	}
+	return r, nil
 }
 
 // sameShape says how the disks and partitions of two documents differ, as far

@@ -175,6 +175,16 @@ func (v *Volume) spaceRows(s *space, chunk int64, yield func(row, error) bool) b
 	return cur.n == 0 || yield(cur, nil)
 }
 
+// recordsOf is records of an area; one that the volume does not have is empty.
+func (v *Volume) recordsOf(a Area) (func() (record, bool, error), error) {
+	for i := range v.spaces {
+		if v.spaces[i].area == a {
+			return v.records(&v.spaces[i])
+		}
+	}
+	return func() (record, bool, error) { return record{}, false, nil }, nil
+}
+
 // records gives the stored pieces of a space with all that is known of them,
 // one for each call.
 func (v *Volume) records(s *space) (func() (record, bool, error), error) {

@@ -49,6 +49,8 @@ func (k Keep) String() string {
 	switch {
 	case !k.On():
 		return "off"
+	case k.check() != nil:
+		return fmt.Sprintf("%d of unit %d", k.N, k.Unit)
 	case k.N == 1:
 		return "1 " + unitWords[k.Unit]
 	}

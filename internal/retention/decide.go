@@ -17,8 +17,8 @@ type Run struct {
 	// Disk is that of the backup for which this is done. Empty: the rules are
 	// applied to each disk of the folder by itself.
 	Disk string
-	// Coming is the type of the backup of Disk that is about to be made, when the rules are
-	// applied before it. Empty: there is none.
+	// Coming is the type of the backup of Disk that is about to be made, when
+	// the rules are applied before it. Empty: there is none.
 	Coming plan.Type
 }
 
@@ -37,7 +37,7 @@ type Verdict struct {
 	Set, Disk string
 	Point     Point
 	Action    Action
-	// Into is the Increment of the point that takes this one up; 0 when Action is another.
+	// Into is the Increment of the point that takes this one up, if Action is TakenUp.
 	Into   int
 	Reason string
 }
@@ -45,7 +45,8 @@ type Verdict struct {
 // Kind is what an operation does.
 type Kind string
 
-// The kinds of operations, in the order in which they are carried out: what frees space first.
+// The kinds of operations, in the order in which they are carried out: what
+// frees space first, and what is based on a full before that full moves.
 const (
 	DeleteSet Kind = "delete set"
 	Delete    Kind = "delete"
@@ -53,18 +54,21 @@ const (
 	Roll      Kind = "roll forward"
 )
 
-// Op is one step. After each of them every chain of a point that was not
-// removed is whole, if it was before.
+// Op is one step. When the operations are carried out in their order, then
+// after each of them the chain of every point that is still there is whole, if
+// it was before. When one fails, no others are carried out on its set: they may
+// rely on it.
 type Op struct {
 	Kind Kind
 	Set  string
-	// Points are, for DeleteSet and Delete, those that go, the newest first: deleted
-	// in this order, what is left is whole even when it ends in the middle.
+	// Points are, for DeleteSet and Delete, those that go, the newest first:
+	// deleted in this order, what is left is whole even when it ends in the
+	// middle.
 	//
-	// For Merge and Roll they are consecutive, the oldest first. The last takes up all
-	// others and keeps its place and time. After a Merge it is an incremental
-	// based on what the first was based on; in a Roll the first is the full,
-	// and the last becomes the full.
+	// For Merge and Roll they are consecutive, the oldest first. The last takes
+	// up all others and keeps its number and time. After a Merge it is an
+	// incremental based on what the first was based on; in a Roll the first is
+	// the full, and the last becomes the full.
 	Points []Point
 	Reason string
 }

@@ -139,6 +139,8 @@ func TestPurgeBefore(t *testing.T) {
 		{"a synthetic full before the backup leaves the points that one after it leaves", plan.Retention{Incremental: backups(1), SyntheticFull: true},
 			[]string{"F I I I"}, inc, "mmmk", "roll forward A 0-3"},
 		{"another type does not count", plan.Retention{Full: backups(2)}, []string{"F", "F"}, inc, "k k", ""},
+		{"over all sets the first full of a new disk counts", plan.Retention{Full: backups(2), Scope: plan.AllSets},
+			[]string{"F", "F"}, Run{Disk: "new", Coming: plan.Full}, "d k", "delete set A"},
 		{"another disk does not count", plan.Retention{Full: backups(1), Scope: plan.AllSets}, []string{"F", "e: F"}, Run{Disk: "e", Coming: plan.Full}, "k k", ""},
 	})
 }
@@ -283,7 +285,7 @@ func TestRowsAreJSON(t *testing.T) {
 	m := parse(t, "F I I")
 	d := Decide(plan.Retention{Incremental: backups(1)}, m.sets(), Run{Now: now})
 	text, err := json.Marshal(d.Rows()[1])
-	want := `{"set":"A","disk":"d","point":1,"type":"inc","time":"2026-11-24T00:00:00Z","size_bytes":1073741824,"verdict":"merge","into":2,"reason":"incremental 2 of keep 1; merged into 2"}`
+	want := `{"set":"A","disk":"d","point":1,"file":"","type":"inc","time":"2026-11-24T00:00:00Z","size_bytes":1073741824,"verdict":"merge","into":2,"reason":"incremental 2 of keep 1; merged into 2"}`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v\nwant %s", text, err, want)
 	}

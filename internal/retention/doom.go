@@ -18,32 +18,42 @@ func (f folder) condemn(rules plan.Retention, run Run) {
 		return
 	}
 	disks := f.disks()
-	for _, group := range fullGroups(f, disks, rules.Scope) {
-		judge(rules.Full, plan.Full, group.fulls(), group.coming(plan.Full, run), run.Now)
+	if rules.Scope == plan.AllSets {
+		judge(rules.Full, plan.Full, f.fulls(), run.coming(plan.Full, run.Disk), run.Now)
+	} else {
+		for _, disk := range disks {
+			judge(rules.Full, plan.Full, disk.fulls(), run.coming(plan.Full, disk[0].Disk), run.Now)
+		}
 	}
 	for _, disk := range disks {
 		disk.spare(run)
 		for _, s := range disk {
-			s.condemnWith(s.points[0], s.points[1:], "its full")
+			condemnWith(s.points[0], s.points[1:], "its full")
 		}
-		judge(rules.Differential, plan.Differential, disk.ofType(plan.Differential), disk.coming(plan.Differential, run), run.Now)
-		for _, s := range disk {
-			for _, r := range s.runs() {
-				if r.anchor.Type == plan.Differential {
-					s.condemnWith(r.anchor, r.incs, "its differential")
-				}
-			}
-		}
-		judge(rules.Incremental, plan.Incremental, disk.ofType(plan.Incremental), disk.coming(plan.Incremental, run), run.Now)
+		disk.condemnParts(rules, run)
 	}
 }
 
-// fullGroups are the sets among which fulls are counted.
-func fullGroups(all folder, disks []folder, scope plan.Scope) []folder {
-	if scope == plan.AllSets {
-		return []folder{all}
+// condemnParts applies the limits on differentials and incrementals to the
+// sets of one disk.
+func (f folder) condemnParts(rules plan.Retention, run Run) {
+	judge(rules.Differential, plan.Differential, f.ofType(plan.Differential), run.coming(plan.Differential, f[0].Disk), run.Now)
+	for _, s := range f {
+		for _, r := range s.runs() {
+			if r.anchor.Type == plan.Differential {
+				condemnWith(r.anchor, r.incs, "its differential")
+			}
+		}
 	}
-	return disks
+	judge(rules.Incremental, plan.Incremental, f.ofType(plan.Incremental), run.coming(plan.Incremental, f[0].Disk), run.Now)
+}
+
+// coming is how many backups of a type are about to join those of a disk.
+func (r Run) coming(t plan.Type, disk string) int {
+	if r.Coming == t && (r.Disk == "" || r.Disk == disk) {
+		return 1
+	}
+	return 0
 }
 
 // condemnUnnamed dooms what GFS does not name.
@@ -56,7 +66,7 @@ func (f folder) condemnUnnamed() {
 }
 
 // condemnWith dooms what goes with a doomed point.
-func (s *set) condemnWith(root *point, based []*point, what string) {
+func condemnWith(root *point, based []*point, what string) {
 	if root.doom == "" {
 		return
 	}
@@ -71,7 +81,7 @@ func (s *set) condemnWith(root *point, based []*point, what string) {
 // one that is written to.
 func (f folder) spare(run Run) {
 	why := "the last good set stays"
-	if run.Coming == plan.Full && (run.Disk == "" || run.Disk == f[0].Disk) {
+	if run.coming(plan.Full, f[0].Disk) > 0 {
 		why += " until the new full is complete"
 	}
 	for p := range f.newest() {
@@ -115,17 +125,8 @@ func (f folder) ofType(t plan.Type) []*point {
 	return out
 }
 
-// coming is how many backups of a type are about to join these.
-func (f folder) coming(t plan.Type, run Run) int {
-	here := run.Disk == "" || slices.ContainsFunc(f, func(s *set) bool { return s.Disk == run.Disk })
-	if run.Coming == t && here {
-		return 1
-	}
-	return 0
-}
-
-// judge applies a limit to points of a type, the newest first. Damaged points
-// take no place.
+// judge applies a limit to points of a type, the newest first, when so many
+// places are taken already. Damaged points take none.
 func judge(k plan.Keep, t plan.Type, points []*point, taken int, now time.Time) {
 	if !k.On() {
 		return

@@ -172,73 +172,87 @@ var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // parse makes a folder from a line for each set, the oldest first. A line is
 // "F I I D I": one backup a day, the last of all of them at midnight before
 // now. "*" protects a point, "!" damages it, "@-30" and "@30" shift its clock by
-// days, "~9" is a gap of days without backups, "=" gives it the time of the one
-// before. A line may begin with the name of another disk ("e:"). "?" as the first token takes the
-// set for one that is not written to; otherwise the last of each disk is.
+// days, "=" gives it the time of the one before, "~9" is a gap of days without
+// backups. A line may begin with the name of another disk ("e:"). The last set of
+// each disk is written to, unless it has the token "?".
 func parse(t *testing.T, lines ...string) model {
 	t.Helper()
+	p := parser{t: t, last: map[string]*modelSet{}}
 	var m model
-	day, state := 0, 0
-	last := map[string]*modelSet{}
 	for i, line := range lines {
-		s := &modelSet{id: string(rune('A' + i)), disk: "d", current: true}
-		if disk, rest, ok := strings.Cut(line, ":"); ok {
-			s.disk, line = disk, rest
-		}
-		if before := last[s.disk]; before != nil {
-			before.current = false
-		}
-		last[s.disk] = s
-		full := 0
-		for _, token := range strings.Fields(line) {
-			switch {
-			case token == "?":
-				s.current = false
-				continue
-			case token[0] == '~':
-				n, err := strconv.Atoi(token[1:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				day += n
-				continue
-			}
-			f := &modelFile{number: len(s.files), size: 1 << 30, from: state, to: state + 1}
-			f.guarded, f.bad = strings.Contains(token, "*"), strings.Contains(token, "!")
-			state++
-			if !strings.Contains(token, "=") {
-				day++
-			}
-			f.time = time.Unix(0, 0).AddDate(0, 0, day)
-			if _, shift, ok := strings.Cut(token, "@"); ok {
-				n, err := strconv.Atoi(shift)
-				if err != nil {
-					t.Fatal(err)
-				}
-				f.time = f.time.AddDate(0, 0, n)
-			}
-			switch token[0] {
-			case 'F':
-				f.kind, f.from, full = plan.Full, 0, f.to
-			case 'D':
-				f.kind, f.from = plan.Differential, full
-			case 'I':
-				f.kind = plan.Incremental
-			default:
-				t.Fatalf("token %q", token)
-			}
-			s.files = append(s.files, f)
-		}
-		m = append(m, s)
+		m = append(m, p.set(string(rune('A'+i)), line))
 	}
-	shift := now.Truncate(24*time.Hour).AddDate(0, 0, -day).Sub(time.Unix(0, 0))
+	shift := now.Truncate(24*time.Hour).AddDate(0, 0, -p.day).Sub(time.Unix(0, 0).UTC())
 	for _, s := range m {
 		for _, f := range s.files {
-			f.time = f.time.Add(shift).UTC()
+			f.time = f.time.Add(shift)
 		}
 		s.begun = s.files[0].time
 	}
 	return m
+}
+
+type parser struct {
+	t          *testing.T
+	day, state int
+	last       map[string]*modelSet // of each disk
+}
+
+func (p *parser) set(id, line string) *modelSet {
+	s := &modelSet{id: id, disk: "d", current: true}
+	if disk, rest, ok := strings.Cut(line, ":"); ok {
+		s.disk, line = disk, rest
+	}
+	if before := p.last[s.disk]; before != nil {
+		before.current = false
+	}
+	p.last[s.disk] = s
+	full := 0
+	for _, token := range strings.Fields(line) {
+		switch token[0] {
+		case '?':
+			s.current = false
+			continue
+		case '~':
+			p.day += p.number(token[1:])
+			continue
+		}
+		f := p.file(token)
+		f.number = len(s.files)
+		switch f.kind {
+		case plan.Full:
+			f.from, full = 0, f.to
+		case plan.Differential:
+			f.from = full
+		}
+		s.files = append(s.files, f)
+	}
+	return s
+}
+
+func (p *parser) file(token string) *modelFile {
+	kind, ok := map[byte]plan.Type{'F': plan.Full, 'D': plan.Differential, 'I': plan.Incremental}[token[0]]
+	if !ok {
+		p.t.Fatalf("token %q", token)
+	}
+	if !strings.Contains(token, "=") {
+		p.day++
+	}
+	p.state++
+	f := &modelFile{kind: kind, size: 1 << 30, from: p.state - 1, to: p.state, time: time.Unix(0, 0).UTC().AddDate(0, 0, p.day)}
+	f.guarded, f.bad = strings.Contains(token, "*"), strings.Contains(token, "!")
+	if _, shift, ok := strings.Cut(token, "@"); ok {
+		f.time = f.time.AddDate(0, 0, p.number(shift))
+	}
+	return f
+}
+
+func (p *parser) number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
 }
 
 // letters are the verdicts of a decision: a word for each set, k, d and m for

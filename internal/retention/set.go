@@ -190,7 +190,7 @@ func (f folder) ruled(scope plan.Scope, run Run) folder {
 		case scope == plan.Matching && run.Disk != "" && s.Disk != run.Disk:
 			s.alone = "another disk: the rules are for matching sets"
 		case s.Begun.After(run.Now) && !s.Current:
-			s.alone = "left alone: its set began in the future, " + date(s.Begun)
+			s.alone = "left alone: its set began in the future, " + date(s.Begun.In(run.Now.Location()))
 		case len(s.points) > 0:
 			out = append(out, s)
 		}

@@ -16,17 +16,18 @@ type Space struct {
 }
 
 // DecideSpace says which sets go so that at least rules.MinFree bytes are free
-// after Need more have been written: the oldest first, one operation each. Free space is
-// better measured again after each of them than reckoned from their sizes; ask
-// again then.
+// after Need more have been written: the oldest first, one operation each. Free
+// space is better measured again after each of them than reckoned from their
+// sizes; ask again then.
 //
-// Within the scope of the rules any set may go, whatever limits and GFS say of it, but the one that
-// is being written, one with a protected point, and one without which
-// its disk would have fewer good points than the minimum. With rules.DropLast, no
-// Minimum set, and a full to come, those of Run.Disk go below one good point
-// when nothing else is left.
+// Within the scope of the rules any set may go, whatever limits and GFS say of
+// it, but for the one that is being written, one with a protected point, and
+// one without which its disk would have fewer good points than the minimum. With
+// rules.DropLast, no Minimum set, and a full to come, those of Run.Disk go below
+// one good point when nothing else is left.
 //
-// Decision.Short is what is wanting after all of that. With MinFree off nothing goes.
+// Decision.Short is what is wanting after all of that. With MinFree off nothing
+// goes.
 func DecideSpace(rules plan.Retention, sets []Set, run Run, space Space) Decision {
 	f := arrange(sets, run.Now)
 	l := lowSpace{rules: rules, run: run, own: space.Own, free: space.Free, goal: max(0, rules.MinFree) + space.Need}
