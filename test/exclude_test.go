@@ -92,6 +92,9 @@ func TestExclude(t *testing.T) {
 	if b, err := os.ReadFile(dst); err != nil || bytes.Count(b, []byte("to be left out")) < 3*(len(kinds)+1) {
 		t.Errorf("what was left out before is not in the incremental (%v)", err)
 	}
+	if text := sh(t, ingot, "--json", "image", src, "--to", out, "--name", "z", "--type", "full", "--partitions", "1", "--exclude", "**/*.iso"); !strings.Contains(text, `"notes":["partition 1 (FAT16): 1 file, 3.0 MB left out by --exclude: media/Big File.ISO`) {
+		t.Errorf("the report does not say what was left out: %s", text)
+	}
 	fails(t, 2, "no file can have a part", "image", src, "--to", out, "--exclude", "a//b")
 	fails(t, 2, "go together", "image", src, "--to", out, "--exclude", "a", "--all-sectors")
 	if text := sh(t, ingot, "image", src, "--to", out, "--name", "y", "--exclude", "none", "--dry-run"); !strings.Contains(text, "no file with contents matches") {

@@ -218,7 +218,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	if err := keep.apply(ctx, store); err != nil {
 		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
 	}
-	out.Warnings = log.Warnings()
+	out.Warnings, out.Notes = log.Warnings(), append([]string{}, plan.Notes...)
 	return c.printImage(&out)
 }
 
@@ -369,6 +369,7 @@ type imageReport struct {
 	Seconds  float64  `json:"seconds"`
 	Verified int64    `json:"verified_blocks,omitempty"`
 	Warnings []string `json:"warnings"`
+	Notes    []string `json:"notes"` // what is copied whole, what is left out
 }
 
 func (c *console) printImage(r *imageReport) error {

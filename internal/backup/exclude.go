@@ -38,13 +38,21 @@ func (p *Plan) exclude(part *Part) {
 	p.searched = true
 	p.leftOut += x.Files + x.Kept
 	if x.Files > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s files, %s left out by --exclude: %s", part.Name(),
-			humanize.Comma(int64(x.Files)), humanize.Bytes(uint64(x.Bytes)), names(x)))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s, %s left out by --exclude: %s", part.Name(),
+			files(x.Files), humanize.Bytes(uint64(x.Bytes)), names(x)))
 	}
 	if x.Kept > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s files that match --exclude are kept: they have other names that do not match, or are encrypted or stored by a filter of Windows",
-			part.Name(), humanize.Comma(int64(x.Kept))))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s kept though --exclude matches: with another name that does not match, encrypted, or stored by a filter of Windows",
+			part.Name(), files(x.Kept)))
 	}
+}
+
+// files is how many there are.
+func files(n int) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return humanize.Comma(int64(n)) + " files"
 }
 
 // names are the first files that were left out.

@@ -6,6 +6,10 @@
 // every byte counts as used, with the reason in Info.WholeReason; so the
 // caller can copy what Used says in any case.
 //
+// Leave takes bytes out of a volume, or has them stored as zeros; Exclude does so
+// with the contents of files whose paths match a pattern, after it has made sure
+// that nobody else needs them.
+//
 // The package reads a few sectors for a probe and never writes. It does not
 // promise that a volume is free of damage, only that its used map agrees with
 // what the file system itself says.
