@@ -31,6 +31,7 @@ type imageFlags struct {
 	encrypt                                                             string
 	sector                                                              int64
 	keep                                                                retentionFlags
+	exclude                                                             []string
 }
 
 func newImage(c *console) *cobra.Command {
@@ -61,15 +62,22 @@ goes, and it goes on.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS and FAT volumes are imaged without their free space; everything else is
-copied whole.`,
+NTFS, FAT and exFAT volumes are imaged without their free space; everything else
+is copied whole.
+
+--exclude leaves out the contents of files: they remain, with their size, and
+read as zeros after a restore. A pattern is matched against the path from the
+root of each volume: * is any part of a name, ** any number of folders. One that
+matches a folder leaves out all files in it. What a file shares with one that is
+kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
   sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free 20G
   sudo ingot image /dev/sda --to /mnt/backup --encrypt --password-file /root/backup.password
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
-  ingot image disk.img --to . --dry-run`,
+  ingot image disk.img --to . --dry-run
+  sudo ingot image /dev/sda --to /mnt/backup --exclude 'Users/*/AppData/Local/Temp/**' --exclude '**/*.iso'`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.image(cmd.Context(), a[0], &fl)
@@ -86,6 +94,7 @@ copied whole.`,
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
 	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.StringArrayVar(&fl.exclude, "exclude", nil, "leave out the contents of files that match, such as 'Users/*/AppData/Local/Temp/**' (repeatable)")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
 	f.StringVar(&fl.name, "name", "", "file name up to -00-00.mrimgx, of {IMAGEID} {DATE} {TIME} {HOST} {DISK} (default {IMAGEID})")
@@ -107,7 +116,7 @@ func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
-		Encrypt: fl.encrypt, Conceal: fl.conceal,
+		Encrypt: fl.encrypt, Conceal: fl.conceal, Exclude: fl.exclude,
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {
@@ -230,7 +239,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	if err := keep.apply(ctx, store); err != nil {
 		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
 	}
-	out.Warnings = log.Warnings()
+	out.Warnings, out.Notes = log.Warnings(), append([]string{}, plan.Notes...)
 	return c.printImage(&out)
 }
 
@@ -381,6 +390,7 @@ type imageReport struct {
 	Seconds  float64  `json:"seconds"`
 	Verified int64    `json:"verified_blocks,omitempty"`
 	Warnings []string `json:"warnings"`
+	Notes    []string `json:"notes"` // what is copied whole, what is left out
 }
 
 func (c *console) printImage(r *imageReport) error {

@@ -63,7 +63,8 @@ type history struct {
 // modelPart is a partition: its place, its reserved area, and what is in use.
 type modelPart struct {
 	off, size, reserved int64
-	used                []bool // of each cell
+	used                []bool        // of each cell
+	zeroed              block.Extents // what is stored as zeros this time
 }
 
 // cell is the unit in which space is in use.
@@ -181,6 +182,7 @@ type modelVolume struct {
 
 func (v modelVolume) Info() filesys.Info            { return v.info }
 func (v modelVolume) Used() block.Map               { return v.used }
+func (v modelVolume) Zeroed() block.Extents         { return nil }
 func (v modelVolume) Contains(string) (bool, error) { return false, nil }
 func (v modelVolume) Files() filesys.Files          { return nil }
 
@@ -192,6 +194,9 @@ func (h *history) now() *modelPoint {
 		b := make([]byte, p.size)
 		for _, e := range p.extents() {
 			copy(b[e.Off:e.End()], h.disk[p.off+e.Off:])
+		}
+		for _, e := range p.zeroed {
+			clear(b[e.Off:e.End()])
 		}
 		m.parts = append(m.parts, b)
 	}
@@ -251,9 +256,26 @@ func (h *history) prepare(opts Options) *Plan {
 		used := m.extents()
 		n, _ := block.Bytes(used)
 		p.Parts[i].Info = filesys.Info{Type: "NTFS", Size: m.size, UsedBytes: n, DataStart: m.reserved}
-		p.Parts[i].Volume = modelVolume{p.Parts[i].Info, used}
+		p.Parts[i].Volume = h.leave(m, modelVolume{p.Parts[i].Info, used})
+		p.Parts[i].Info = p.Parts[i].Volume.Info()
 	}
 	return p
+}
+
+// leave has some of a volume stored as zeros, now and then.
+func (h *history) leave(m *modelPart, v filesys.Volume) filesys.Volume {
+	if m.zeroed = nil; h.r.IntN(3) > 0 {
+		return v
+	}
+	for range 1 + h.r.IntN(3) {
+		off := m.reserved + h.r.Int64N(m.size-m.reserved)
+		m.zeroed = append(m.zeroed, block.Extent{Off: off, Len: min(1+h.r.Int64N(20_000), m.size-off)})
+	}
+	v, err := filesys.Leave(v, nil, m.zeroed)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return v
 }
 
 // keep notes what the point that was just made has to read as.

@@ -55,6 +55,9 @@ type Options struct {
 	Conceal bool
 	// AllSectors images free space too (forensics, undeleting).
 	AllSectors bool
+	// Exclude are patterns of files whose contents are stored as zeros; see
+	// filesys.Exclude. They do not go together with AllSectors.
+	Exclude []string
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
 	BlockSize int64
 	// Comment is kept in the image.
@@ -78,7 +81,9 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
-	opts Options
+	opts     Options
+	leftOut  int  // files that Options.Exclude matches
+	searched bool // by Options.Exclude, in one part at least
 }
 
 // Part is one partition of the plan.
@@ -108,6 +113,9 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type)); err != nil {
 		return nil, err
 	}
+	if err := checkExclude(opts); err != nil {
+		return nil, err
+	}
 	p := &Plan{Source: src, opts: opts}
 	all, err := openParts(src, opts)
 	if err != nil {
@@ -126,6 +134,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	for i := range p.Parts {
 		p.finish(&p.Parts[i])
 	}
+	p.excluded()
 	return p, nil
 }
 
@@ -175,12 +184,13 @@ func (p *Plan) finish(part *Part) {
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
-	p.Bytes += part.Info.UsedBytes
+	p.exclude(part)
+	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

@@ -97,6 +97,7 @@ type area struct {
 	size  int64
 	piece int64
 	used  block.Map // relative to base
+	zeros block.Map // what of used is stored as zeros
 }
 
 func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
@@ -104,9 +105,10 @@ func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
 // areas are the reserved area, where the file system has one, and the blocks.
 func (part *Part) areas() (reserved, blocks area) {
 	start := part.Info.DataStart
-	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start)}
+	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start), block.Extents{}}
 	rest := part.Len - start
-	return reserved, area{image.Blocks, start, rest, part.BlockSize, block.Clip(part.Volume.Used(), start, rest)}
+	return reserved, area{image.Blocks, start, rest, part.BlockSize,
+		block.Clip(part.Volume.Used(), start, rest), block.Clip(part.Volume.Zeroed(), start, rest)}
 }
 
 func (r *run) writePart(ctx context.Context, i int) error {
@@ -134,6 +136,7 @@ func (r *run) writePart(ctx context.Context, i int) error {
 // item is one window on its way through the pipeline.
 type item struct {
 	window
+	read  []block.Extent // what of the window's used bytes is read; the rest becomes zeros
 	enc   *image.Encoder
 	known []image.Known
 	raw   []byte
@@ -143,6 +146,8 @@ type item struct {
 func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error {
 	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
 	defer stop()
+	zeros := newZeros(a.zeros)
+	defer zeros.stop()
 	encoder, err := r.w.Encoders(a.area)
 	if err != nil {
 		return err
@@ -162,6 +167,7 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 				return fmt.Errorf("read the map of used clusters: %w", err)
 			}
 			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
+			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
 			it.known, err = k.of(it.known, win.first, win.n)
 			return err
 		},
@@ -171,13 +177,13 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 			if err := a.read(part.reader, it); err != nil {
 				return err
 			}
-			zeroFree(it.raw, it.used)
+			zeroFree(it.raw, it.read)
 			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece), it.known)
 			return nil
 		},
 		Write: func(it *item) error {
 			var n int64
-			for _, e := range it.used {
+			for _, e := range it.read {
 				n += e.Len
 			}
 			r.meter.Add(n)
@@ -190,8 +196,9 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 }
 
 // read fills the item with its window of the source: with one large read, or
-// with one for each used extent when these are few. Should the large one fail,
-// perhaps only free space is unreadable, which nobody needs.
+// with one for each extent that matters when these are few. Should the large one fail,
+// perhaps only free space is unreadable, or what becomes zeros, which nobody
+// needs.
 func (a *area) read(r block.Reader, it *item) error {
 	off := it.first * a.piece
 	size := min(it.n*a.piece, a.size-off)
@@ -199,16 +206,16 @@ func (a *area) read(r block.Reader, it *item) error {
 		it.raw = make([]byte, max(image.Chunk, size))
 	}
 	it.raw = it.raw[:size]
-	var used int64
-	for _, e := range it.used {
-		used += e.Len
+	var wanted int64
+	for _, e := range it.read {
+		wanted += e.Len
 	}
-	if used >= size/8 {
+	if wanted >= size/8 {
 		if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
 			return nil
 		}
 	}
-	for _, e := range it.used {
+	for _, e := range it.read {
 		at := a.base + off + e.Off
 		if n, err := r.ReadAt(it.raw[e.Off:e.End()], at); err != nil {
 			return fmt.Errorf("read bytes %d to %d of the partition: %w", at+int64(n), at+e.Len-1, err)
