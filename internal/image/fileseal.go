@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/binary"
 	"fmt"
@@ -116,6 +117,15 @@ func (f *file) checkSeal(root int64) error {
 	}
 	if !seal.Equal(mac.Sum(nil), s.tag[:]) {
 		return forged("the seal of %s is broken: its metadata is not what was written", f.name)
+	}
+	// Of its own header nothing may differ either.
+	whole := s.block()
+	there := make([]byte, len(whole))
+	if _, err := f.blob.ReadAt(there, m.pos-metaHeaderSize); err != nil {
+		return fmt.Errorf("read the seal: %w", err)
+	}
+	if !bytes.Equal(whole, there) {
+		return forged("the header of the seal of %s is not what was written", f.name)
 	}
 	f.seal = s
 	return nil
