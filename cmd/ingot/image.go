@@ -28,7 +28,7 @@ type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore, conceal                                                bool
-	encrypt                                                             string
+	encrypt, split                                                      string
 	sector                                                              int64
 	keep                                                                retentionFlags
 	exclude                                                             []string
@@ -85,6 +85,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.split, "split", "auto", "largest file: 4G, 650M, none, or auto, which is what the destination can hold (FAT32: 4 GiB - 1)")
 	f.StringVar(&fl.encrypt, "encrypt", "", "encrypt a new set: aes-128, aes-192 or aes-256 (which a password alone means too)")
 	f.Lookup("encrypt").NoOptDefVal = "aes-256"
 	f.BoolVar(&fl.conceal, "conceal", false, "hide the hashes of the contents too; other programs cannot restore the set then")
@@ -136,6 +137,24 @@ func (fl *imageFlags) options() (backup.Options, error) {
 		o.BlockSize = n
 	}
 	return o, nil
+}
+
+// splitSize reads --split: 0 is without limit.
+func splitSize(text string, store *folder.Store) (int64, error) {
+	switch text {
+	case "none":
+		return 0, nil
+	case "auto":
+		return store.MaxFile()
+	}
+	n, err := binarySize(text)
+	if err == nil && n < image.MinSplit {
+		err = fmt.Errorf("at least %s", size(image.MinSplit))
+	}
+	if err != nil {
+		return 0, usageError{fmt.Errorf("--split is %q: %w", text, err)}
+	}
+	return n, nil
 }
 
 // binarySize reads 64K, 64KiB or 65536; K, M and G are powers of 1024, as disk
@@ -190,13 +209,16 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 		return err
 	}
 	defer f.Close()
+	store, err := folder.New(fl.to)
+	if err == nil {
+		opts.Split, err = splitSize(fl.split, store)
+	}
+	if err != nil {
+		return err
+	}
 	plan, err := backup.Prepare(src, opts)
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
-	}
-	store, err := folder.New(fl.to)
-	if err != nil {
-		return err
 	}
 	if err := imageAllowed(f, plan, fl); err != nil {
 		return err
@@ -397,7 +419,11 @@ func (c *console) printImage(r *imageReport) error {
 	if c.json {
 		return c.emit(r)
 	}
-	c.note("%s", filepath.Join(r.Folder, r.Name))
+	if r.Parts > 1 {
+		c.note("%s, the last of %d files", filepath.Join(r.Folder, r.Name), r.Parts)
+	} else {
+		c.note("%s", filepath.Join(r.Folder, r.Name))
+	}
 	changed := ""
 	if r.Type != image.TypeFull {
 		changed = fmt.Sprintf("%s changed, ", size(r.Changed))

@@ -31,11 +31,11 @@ type Naming struct {
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
 
-// File is the file name of a new image: with this id for a full, else with the
-// name of the set it goes into.
-func (n Naming) File(imageID string, target *Target) string {
-	if target.base != nil {
-		return fmt.Sprintf("%s-%02d-%02d%s", setName(target.base.Member.Name), target.base.Increment, target.base.Number, Extension)
+// File is the name of file number part, counted from 0, of a new image: with this
+// id for a full, else with the name of the set it goes into.
+func (n Naming) File(imageID string, target *Target, part int64) string {
+	if b := target.base; b != nil {
+		return fmt.Sprintf("%s-%02d-%02d%s", setName(b.Member.Name), b.Increment, b.Number+part, Extension)
 	}
 	t := n.Template
 	if t == "" {
@@ -48,7 +48,7 @@ func (n Naming) File(imageID string, target *Target) string {
 		"{HOST}", n.Host,
 		"{DISK}", n.Disk,
 	).Replace(strings.TrimSuffix(t, Extension))
-	return strings.Map(plainRune, name) + "-00-00" + Extension
+	return fmt.Sprintf("%s-00-%02d%s", strings.Map(plainRune, name), part, Extension)
 }
 
 // setName is what the file names of a set begin with.

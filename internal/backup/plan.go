@@ -45,6 +45,8 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
+	// Split is how large an image file may become in bytes; 0 is without limit.
+	Split int64
 	// Access has the password of encrypted sets; nil continues none.
 	Access *image.Access
 	// Encrypt says how a new set is encrypted: aes-128, aes-192, aes-256; "" not
