@@ -93,7 +93,7 @@ func (m *mft) inBlocks(dir record, size int64, want []uint16) (ref uint64, found
 	if data.size > maxIndexSize || data.size > m.boot.bytes() {
 		return 0, false, fmt.Errorf("index of MFT record %d: %d bytes", dir.number, data.size)
 	}
-	inUse, err := m.indexBitmap(dir, data.size/size)
+	inUse, err := m.indexBits(dir, folderIndex, data.size/size)
 	if err != nil {
 		return 0, false, err
 	}
@@ -116,9 +116,9 @@ func (m *mft) inBlocks(dir record, size int64, want []uint16) (ref uint64, found
 	return 0, false, nil
 }
 
-// indexBitmap reads which of the n blocks of a folder's index are in use.
-func (m *mft) indexBitmap(dir record, n int64) ([]byte, error) {
-	s, err := m.open(dir, typeBitmap, folderIndex)
+// indexBits reads which of the n blocks of an index are in use.
+func (m *mft) indexBits(dir record, name string, n int64) ([]byte, error) {
+	s, err := m.open(dir, typeBitmap, name)
 	if err != nil {
 		return nil, err
 	}
