@@ -161,12 +161,12 @@ func (p *Plan) finish(part *Part) {
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
-	p.Bytes += part.Info.UsedBytes
+	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

@@ -72,6 +72,7 @@ type area struct {
 	size  int64
 	piece int64
 	used  block.Map // relative to base
+	zeros block.Map // what of used is stored as zeros
 }
 
 func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
@@ -79,9 +80,10 @@ func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
 // areas are the reserved area, where the file system has one, and the blocks.
 func (part *Part) areas() (reserved, blocks area) {
 	start := part.Info.DataStart
-	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start)}
+	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start), block.Extents{}}
 	rest := part.Len - start
-	return reserved, area{image.Blocks, start, rest, part.BlockSize, block.Clip(part.Volume.Used(), start, rest)}
+	return reserved, area{image.Blocks, start, rest, part.BlockSize,
+		block.Clip(part.Volume.Used(), start, rest), block.Clip(part.Volume.Zeroed(), start, rest)}
 }
 
 func (p *Plan) writePart(ctx context.Context, w *image.Writer, part *Part, meter *job.Meter) error {
@@ -100,6 +102,7 @@ func (p *Plan) writePart(ctx context.Context, w *image.Writer, part *Part, meter
 // item is one window on its way through the pipeline.
 type item struct {
 	window
+	read  []block.Extent // what of the window's used bytes is read; the rest becomes zeros
 	enc   *image.Encoder
 	raw   []byte
 	batch image.Batch
@@ -108,6 +111,8 @@ type item struct {
 func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *area, meter *job.Meter) error {
 	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
 	defer stop()
+	zeros := newZeros(a.zeros)
+	defer zeros.stop()
 	// Made here, so that a bad level is an error and not a surprise later.
 	if _, err := image.NewEncoder(p.opts.Compression); err != nil {
 		return err
@@ -130,6 +135,7 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 				return fmt.Errorf("read the map of used clusters: %w", err)
 			}
 			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
+			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
 			return nil
 		},
 		// Reading is part of the work: with several reads under way, the disk
@@ -138,13 +144,13 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 			if err := a.read(part.reader, it); err != nil {
 				return err
 			}
-			zeroFree(it.raw, it.used)
+			zeroFree(it.raw, it.read)
 			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece))
 			return nil
 		},
 		Write: func(it *item) error {
 			var n int64
-			for _, e := range it.used {
+			for _, e := range it.read {
 				n += e.Len
 			}
 			meter.Add(n)
@@ -154,8 +160,9 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 }
 
 // read fills the item with its window of the source: with one large read, or
-// with one for each used extent when these are few. Should the large one fail,
-// perhaps only free space is unreadable, which nobody needs.
+// with one for each extent that matters when these are few. Should the large one fail,
+// perhaps only free space is unreadable, or what becomes zeros, which nobody
+// needs.
 func (a *area) read(r block.Reader, it *item) error {
 	off := it.first * a.piece
 	size := min(it.n*a.piece, a.size-off)
@@ -163,16 +170,16 @@ func (a *area) read(r block.Reader, it *item) error {
 		it.raw = make([]byte, max(image.Chunk, size))
 	}
 	it.raw = it.raw[:size]
-	var used int64
-	for _, e := range it.used {
-		used += e.Len
+	var wanted int64
+	for _, e := range it.read {
+		wanted += e.Len
 	}
-	if used >= size/8 {
+	if wanted >= size/8 {
 		if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
 			return nil
 		}
 	}
-	for _, e := range it.used {
+	for _, e := range it.read {
 		at := a.base + off + e.Off
 		if n, err := r.ReadAt(it.raw[e.Off:e.End()], at); err != nil {
 			return fmt.Errorf("read bytes %d to %d of the partition: %w", at+int64(n), at+e.Len-1, err)

@@ -1,7 +1,7 @@
 // Package filesys tells what a partition holds and which of its bytes matter.
 //
-// Open probes a partition: NTFS and FAT are read by their own packages, other
-// file systems and containers are recognised by their magic numbers and named.
+// Open probes a partition: NTFS, FAT and exFAT are read by their own packages,
+// other file systems and containers are recognised by their magic numbers and named.
 // A volume whose used map is not proven, for whatever reason, is one whose
 // every byte counts as used, with the reason in Info.WholeReason; so the
 // caller can copy what Used says in any case.

@@ -1,0 +1,194 @@
+package exfat
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"ingot/internal/block"
+	"ingot/internal/fatchain"
+)
+
+// system is what the root directory says of the file system's own files.
+type system struct {
+	bitmaps [2]place // the second one is that of TexFAT
+	upcase  place
+	label   string
+	proper  bool // the up-case table was read
+}
+
+// place is a file of the file system: its clusters are chained by the table.
+type place struct {
+	first, size int64
+	sum         uint32 // of the up-case table
+}
+
+// parsePlace reads the fields that the entries of bitmap and up-case table have
+// in common (specification, 7.1 and 7.2).
+func parsePlace(e []byte) place {
+	size := binary.LittleEndian.Uint64(e[24:])
+	return place{int64(binary.LittleEndian.Uint32(e[20:])), int64(min(size, 1<<62)), binary.LittleEndian.Uint32(e[4:])}
+}
+
+// readSystem reads the root directory up to its end. What the specification has
+// once must be there once.
+func (v *Volume) readSystem() (system, error) {
+	var s system
+	var doubt error
+	for set, err := range sets(v.root.chain(), maxDirSize) {
+		if err != nil {
+			if !errors.Is(err, errSet) {
+				return s, err
+			}
+			v.warn("The root directory is damaged (%v). Run chkdsk /f on the volume in Windows or fsck.exfat in Linux.", err)
+			continue
+		}
+		if err := s.add(set.entries); err != nil && doubt == nil {
+			doubt = err
+		}
+	}
+	if doubt == nil {
+		doubt = s.check(&v.boot)
+	}
+	return s, doubt
+}
+
+// add takes an entry of the root directory.
+func (s *system) add(e []byte) error {
+	switch kind := e[0]; {
+	case kind == typeBitmap:
+		return once(&s.bitmaps[e[1]&1], parsePlace(e), "allocation bitmap")
+	case kind == typeUpcase:
+		return once(&s.upcase, parsePlace(e), "up-case table")
+	case kind == typeLabel:
+		s.label = labelText(e)
+	case kind != typeFile && kind&typeBenign == 0:
+		return fmt.Errorf("exFAT root directory: an entry of type %#x is not known", kind)
+	}
+	return nil
+}
+
+func once(p *place, to place, name string) error {
+	if p.size > 0 {
+		return fmt.Errorf("exFAT root directory: there is more than one %s", name)
+	}
+	*p = to
+	return nil
+}
+
+// check fails unless each bitmap that there must be has a bit for each cluster.
+func (s *system) check(b *Boot) error {
+	need := (b.TotalClusters + 7) / 8
+	for i := range b.FATs {
+		if got := s.bitmaps[i].size; got < need {
+			return fmt.Errorf("exFAT root directory: allocation bitmap %d has %d bytes, for %d clusters it takes %d", i+1, got, b.TotalClusters, need)
+		}
+	}
+	if b.FATs == 1 && s.bitmaps[1].size > 0 {
+		return errors.New("exFAT root directory: there are two allocation bitmaps with one table")
+	}
+	if s.upcase.size == 0 {
+		return errors.New("exFAT root directory: there is no up-case table")
+	}
+	return nil
+}
+
+// bitmap is allocation bitmap i.
+func (v *Volume) bitmap(i int64) bitmap {
+	p := v.sys.bitmaps[i]
+	return bitmap{v.space.Chain(p.first).Reader(p.size, p.size), &v.boot}
+}
+
+// active is the number of the bitmap in use.
+func (v *Volume) active() int64 {
+	if v.boot.FATs == 2 && v.boot.Flags&flagActive != 0 {
+		return 1
+	}
+	return 0
+}
+
+// ends is what counts as used whatever the bitmap says: all that lies before
+// the clusters and behind them.
+func (v *Volume) ends() block.Extents {
+	end := v.boot.heapEnd()
+	return block.NewExtents(block.Extent{Off: 0, Len: v.boot.DataStart}, block.Extent{Off: end, Len: v.r.Size() - end})
+}
+
+// checkBits fails when clusters of the file system's own files, or of a file of
+// the root directory, are marked as free.
+func (v *Volume) checkBits() error {
+	bits := &usedBits{bitmap: v.bitmap(v.active())}
+	for i := range v.boot.FATs {
+		if err := claim(bits, v.space.Chain(v.sys.bitmaps[i].first), fmt.Sprintf("allocation bitmap %d", i+1)); err != nil {
+			return err
+		}
+	}
+	if err := claim(bits, v.space.Chain(v.sys.upcase.first), "the up-case table"); err != nil {
+		return err
+	}
+	if err := claim(bits, v.root.chain(), "the root directory"); err != nil {
+		return err
+	}
+	return v.checkFolder(v.root, func(n *node) error {
+		c := n.chain()
+		if c.Table() { // the first cluster is enough here, to read no chains of large files
+			c = v.space.Row(n.file.first, 1)
+		}
+		return claim(bits, c, fmt.Sprintf("%q", n.Name()))
+	})
+}
+
+// checkFolder gives each node of a folder to check. What cannot be read of it
+// is no proof of anything.
+func (v *Volume) checkFolder(folder *node, check func(*node) error) error {
+	for n, err := range (*format)(v).nodes(folder) {
+		if err != nil {
+			continue
+		}
+		if err := check(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim fails when a cluster of a chain is marked as free.
+func claim(bits *usedBits, c fatchain.Chain, who string) error {
+	for run, err := range c.Runs() {
+		if err != nil {
+			return fmt.Errorf("exFAT: %s: %w", who, err)
+		}
+		free, ok, err := bits.all(run.First, run.N)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("exFAT: cluster %d of %s is marked as free", free, who)
+		}
+	}
+	return nil
+}
+
+// checkTree fails when a cluster of any file is marked as free, or when not all
+// directories can be read. It goes through each directory once.
+func (v *Volume) checkTree() error {
+	bits := &usedBits{bitmap: v.bitmap(v.active())}
+	seen := map[int64]bool{}
+	for pending := []*node{v.root}; len(pending) > 0; {
+		folder := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		for n, err := range (*format)(v).nodes(folder) {
+			if err == nil {
+				err = claim(bits, n.chain(), fmt.Sprintf("%q", n.Name()))
+			}
+			if err != nil {
+				return fmt.Errorf("%w (all files were checked, since more clusters are in use by PercentInUse than by the allocation bitmap)", err)
+			}
+			if n.IsDir() && !seen[n.file.first] {
+				seen[n.file.first] = true
+				pending = append(pending, n)
+			}
+		}
+	}
+	return nil
+}
