@@ -85,6 +85,9 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, &fs.PathError{Op: "read", Path: f.path, Err: fs.ErrInvalid}
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if off >= f.size {
 		return 0, io.EOF
 	}
@@ -101,9 +104,6 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 
 // Read implements fs.File.
 func (f *file) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
 	n, err := f.ReadAt(p, f.off)
 	f.off += int64(n)
 	if n > 0 && err == io.EOF {

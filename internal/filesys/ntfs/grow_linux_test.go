@@ -28,7 +28,7 @@ type grower struct {
 // grow makes n files and folders of all kinds below dir.
 func grow(t testing.TB, dir string, seed uint64, n, big int, compress bool) {
 	t.Helper()
-	g := &grower{t: t, rng: rand.New(rand.NewPCG(seed, 8)), dir: dir, big: big, folders: []string{dir}}
+	g := &grower{t: t, rng: newRand(seed), dir: dir, big: big, folders: []string{dir}}
 	if compress {
 		packed := filepath.Join(dir, "Packed")
 		makeDir(t, packed)
@@ -94,6 +94,8 @@ func (g *grower) step() {
 		}
 	case kind < 15:
 		_ = os.Symlink(fmt.Sprintf("../target/%d", g.rng.IntN(99)), g.name())
+		kinds := []uint32{unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK}
+		_ = unix.Mknod(g.name(), kinds[g.rng.IntN(4)]|0o600, 0x105)
 	case kind < 17:
 		_ = unix.Lsetxattr(g.any(), fmt.Sprintf("user.stream %d", g.rng.IntN(5)), g.data(g.size()%60000), 0)
 	case kind < 18:
@@ -164,3 +166,5 @@ func linkData(tag uint32, head int, target, shown string) []byte {
 	data = append(append(append(append(data, a...), 0, 0), c...), 0, 0)
 	return reparseData(tag, data)
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 8)) }

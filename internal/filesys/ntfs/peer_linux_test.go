@@ -122,7 +122,9 @@ func systemStreams(t testing.TB, path string) string {
 }
 
 // ticks is a time as NTFS has it.
-func ticks(at time.Time) int64 { return at.Unix()*1e7 + int64(at.Nanosecond())/100 + 116444736000000000 }
+func ticks(at time.Time) int64 {
+	return at.Unix()*1e7 + int64(at.Nanosecond())/100 + 116444736000000000
+}
 
 // byTree says what the volume's own tree reads, and checks that the clusters
 // of each file are used.

@@ -92,10 +92,14 @@ func (t *Tree) find(path string) (*node, error) {
 	at := found{name: "."}
 	if path != "." {
 		for elem := range strings.SplitSeq(path, "/") {
-			if at, err = t.inFolder(rec, elem); err != nil {
+			parent := rec
+			if at, err = t.inFolder(parent, elem); err != nil {
 				return nil, err
 			}
-			if rec, err = t.base(at.ref); err != nil {
+			if rec, err = t.base(at.ref); err == nil && rec.folder {
+				err = t.placed(rec, parent.number, at.name)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -110,6 +114,29 @@ func (t *Tree) base(ref uint64) (record, error) {
 		err = fmt.Errorf("MFT record %d: a part of another one (%d)", rec.number, rec.base&(1<<48-1))
 	}
 	return rec, err
+}
+
+// placed fails unless a folder says of itself that it is where it was found. A
+// folder has one name in one other folder; so however the indexes of a damaged
+// volume refer to each other, no path leads in a circle, and none leads to the
+// same folder as another one.
+func (t *Tree) placed(rec record, parent int64, name string) error {
+	var own []byte
+	err := t.m.pieces(rec, func(typ uint32, _ string, _ int64) bool { return typ == typeFileName }, func(a attribute) {
+		if own == nil && checkName(a.value) == nil && a.value[nameSpace] != spaceDOS {
+			own = a.value
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if own == nil {
+		return fmt.Errorf("MFT record %d: a folder without a name", rec.number)
+	}
+	if p := int64(binary.LittleEndian.Uint64(own) & (1<<48 - 1)); p != parent || wtf8(nameOf(own)) != name {
+		return fmt.Errorf("MFT record %d: its name is %q in the folder of record %d, not %q in that of record %d", rec.number, wtf8(nameOf(own)), p, name, parent)
+	}
+	return nil
 }
 
 // inFolder seeks a name in a folder by its index: the name itself, or else one
@@ -169,7 +196,7 @@ func (t *Tree) list(path string, rec record) ([]fs.DirEntry, error) {
 		}
 	})
 	slices.SortFunc(out, func(a, b fs.DirEntry) int { return cmp.Compare(a.(dirEntry).name, b.(dirEntry).name) })
-	return out, err
+	return slices.CompactFunc(out, func(a, b fs.DirEntry) bool { return a.(dirEntry).name == b.(dirEntry).name }), err
 }
 
 var errNotFolder = errors.New("not a folder")

@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"ingot/internal/filesys/volumetest"
+	"ingot/internal/filesys/ntfs/ntfstest"
 )
 
 // sample is n bytes of several characters: text, noise, runs, and what looks
@@ -41,37 +39,6 @@ func sample(n int, seed uint64) []byte {
 		}
 	}
 	return b[:n]
-}
-
-// resource compresses data by wimlib and gives what stands in the WIM file for
-// it: a table of the offsets of all chunks but the first, then the chunks. It
-// is the same form as in files of the Windows Overlay Filter.
-func resource(t testing.TB, kind string, chunk int, data []byte) []byte {
-	t.Helper()
-	dir := t.TempDir()
-	src, wim := filepath.Join(dir, "src"), filepath.Join(dir, "wim")
-	if err := os.Mkdir(src, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(src, "data"), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	volumetest.RunTool(t, "wimtools", "wimlib-imagex", "capture", src, wim, "--compress="+kind, fmt.Sprintf("--chunk-size=%d", chunk))
-	b, err := os.ReadFile(wim)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The table of resources: its place stands in the header at 48, each entry
-	// has 50 bytes (wimlib's wim.h; the table itself is not compressed).
-	table := b[binary.LittleEndian.Uint64(b[56:]):][:binary.LittleEndian.Uint64(b[48:])&(1<<56-1)]
-	for ; len(table) >= 50; table = table[50:] {
-		size, at, plain := binary.LittleEndian.Uint64(table)&(1<<56-1), binary.LittleEndian.Uint64(table[8:]), binary.LittleEndian.Uint64(table[16:])
-		if plain == uint64(len(data)) && table[7]&2 == 0 {
-			return b[at : at+size]
-		}
-	}
-	t.Fatal("the WIM file does not hold the data")
-	return nil
 }
 
 // eachChunk calls do with the compressed and the plain bytes of the chunks of a
@@ -118,7 +85,7 @@ func TestAgainstWimlib(t *testing.T) {
 			chunks := 0
 			for seed, n := range []int{3 << 20, 5000, 40001} {
 				data := sample(n, uint64(seed))
-				eachChunk(t, resource(t, k.name, k.chunk, data), data, k.chunk, func(packed, plain []byte) {
+				eachChunk(t, ntfstest.Compacted(t, k.name, k.chunk, data), data, k.chunk, func(packed, plain []byte) {
 					chunks++
 					got := make([]byte, len(plain))
 					if err := k.expand(got, packed); err != nil || !bytes.Equal(got, plain) {

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"ingot/internal/filesys/ntfs/ntfstest"
 )
 
 // TestLZNT1Example is the one of [MS-XCA] 3.3.
@@ -152,7 +154,7 @@ func packed(t testing.TB) map[byte][][]byte {
 		if name == "LZX32K" {
 			kind = 2
 		}
-		eachChunk(t, resource(t, k.name, k.chunk, data), data, k.chunk, func(packed, plain []byte) {
+		eachChunk(t, ntfstest.Compacted(t, k.name, k.chunk, data), data, k.chunk, func(packed, plain []byte) {
 			out[kind] = append(out[kind], bytes.Clone(packed))
 		})
 	}
