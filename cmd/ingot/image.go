@@ -41,8 +41,9 @@ writable are refused, since what is read of them would be of no one moment.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS and FAT volumes are imaged without their free space; everything else is
-copied whole.`,
+NTFS and FAT volumes are imaged without their free space, and NTFS volumes
+without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and shadow
+copies, which Windows makes anew; everything else is copied whole.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
@@ -57,7 +58,7 @@ copied whole.`,
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
-	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too, and the files for paging, hibernation and shadow copies")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
 	f.StringVar(&fl.name, "name", "", "file name up to -00-00.mrimgx, of {IMAGEID} {DATE} {TIME} {HOST} {DISK} (default {IMAGEID})")

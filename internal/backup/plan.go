@@ -39,7 +39,8 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
-	// AllSectors images free space too (forensics, undeleting).
+	// AllSectors images free space too, and the files that are left out else:
+	// for paging, hibernation and shadow copies (forensics, undeleting).
 	AllSectors bool
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
 	BlockSize int64
@@ -64,7 +65,8 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
-	opts Options
+	first []string // warnings that come before the others
+	opts  Options
 }
 
 // Part is one partition of the plan.
@@ -112,6 +114,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	for i := range p.Parts {
 		p.finish(&p.Parts[i])
 	}
+	p.Warnings = slices.Concat(p.first, p.Warnings)
 	return p, nil
 }
 
@@ -141,9 +144,7 @@ func openParts(src Source, opts Options) ([]Part, error) {
 
 // finish settles how a chosen partition is imaged.
 func (p *Plan) finish(part *Part) {
-	for _, w := range part.Info.Warnings {
-		p.Warnings = append(p.Warnings, part.Name()+": "+w)
-	}
+	p.tell(part)
 	switch {
 	case p.opts.AllSectors:
 		part.Volume = filesys.Whole(part.Volume)
@@ -156,6 +157,8 @@ func (p *Plan) finish(part *Part) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
+	default:
+		p.leaveUnneeded(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {

@@ -25,6 +25,7 @@ type Info struct {
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
+	Hibernated               bool     // Windows will go on from hibernation; then this is the first of Warnings
 	Warnings                 []string // for the owner, each with what to do
 }
 
@@ -88,7 +89,7 @@ func openNTFS(r block.Reader, rival string) Volume {
 		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
-		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
+		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Hibernated: f.Hibernated, Warnings: f.Warnings,
 	}, rival, tree)
 }
 

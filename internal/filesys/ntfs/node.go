@@ -165,15 +165,9 @@ func (n *node) ReparsePoint() (tag uint32, data []byte) {
 	return n.point.tag, slices.Clone(n.point.data)
 }
 
-// Links is the number of names without DOS names. Names that cannot be read
-// do not count.
+// Links is the number of names without DOS names; 1 when they cannot be read.
 func (n *node) Links() int {
-	names := 0
-	_ = n.t.m.pieces(n.rec, func(typ uint32, _ string, _ int64) bool { return typ == typeFileName }, func(a attribute) {
-		if len(a.value) > nameSpace && a.value[nameSpace] != spaceDOS {
-			names++
-		}
-	})
+	names, _ := n.t.m.links(n.rec)
 	return max(1, names)
 }
 

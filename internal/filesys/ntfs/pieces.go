@@ -90,3 +90,13 @@ func (m *mft) names(rec record, typ uint32, do func(name string)) error {
 	}
 	return nil
 }
+
+// links is the number of names of a file, without DOS names.
+func (m *mft) links(rec record) (names int, err error) {
+	err = m.pieces(rec, func(typ uint32, _ string, _ int64) bool { return typ == typeFileName }, func(a attribute) {
+		if len(a.value) > nameSpace && a.value[nameSpace] != spaceDOS {
+			names++
+		}
+	})
+	return names, err
+}
