@@ -208,3 +208,69 @@ func TestFolderFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// counting counts the bytes that are read of a volume.
+type counting struct {
+	disk
+	n *int64
+}
+
+func (c counting) ReadAt(p []byte, off int64) (int, error) {
+	*c.n += int64(len(p))
+	return c.disk.ReadAt(p, off)
+}
+
+// TestHugeFolder lists folders of a volume with very many files: what is read
+// is the folder's index, and of $MFT no more than the records of the path.
+func TestHugeFolder(t *testing.T) {
+	const files = 100000
+	path := makeVolume(t, 220<<20)
+	mounted(t, path, "rw", func(dir string) {
+		makeDir(t, dir+"/many")
+		makeDir(t, dir+"/few")
+		writeFile(t, dir+"/few/one", nil)
+		for i := range files {
+			f, err := os.Create(dir + "/many/" + strconv.Itoa(i*7919%files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+	})
+	var n int64
+	src := counting{volumetest.Load(t, path), &n}
+	tree := open(t, src).Files()
+	limits := func(what string, limit int64) {
+		t.Helper()
+		if n > limit {
+			t.Errorf("%s: %d bytes were read", what, n)
+		}
+		n = 0
+	}
+	n = 0
+	for _, dir := range []string{".", "few"} {
+		if list, err := tree.ReadDir(dir); err != nil || len(list) == 0 {
+			t.Fatal(list, err)
+		}
+		limits("list "+dir, 300<<10) // with $UpCase, once
+	}
+	if _, err := tree.Lstat("MANY/77777"); err != nil {
+		t.Fatal(err)
+	}
+	limits("look up a file", 40<<10)
+	list, err := tree.ReadDir("many")
+	if err != nil || len(list) != files {
+		t.Fatal(len(list), err)
+	}
+	limits("list very many", 20<<20)
+	for i, e := range list {
+		if i > 0 && list[i-1].Name() >= e.Name() {
+			t.Fatalf("%q before %q", list[i-1].Name(), e.Name())
+		}
+		if i%997 == 0 {
+			if info, err := tree.Lstat("many/" + e.Name()); err != nil || info.Name() != e.Name() {
+				t.Fatal(info, err)
+			}
+		}
+	}
+}
