@@ -30,21 +30,12 @@ func (m *mft) rivals(files []Unneeded) error {
 	}
 	c.gather()
 	return m.eachRecord(func(rec record) error {
-		for _, a := range rec.attrs {
-			if a.resident || c.own(rec, a) {
-				continue
+		return m.eachRun(rec, func(a attribute, e block.Extent) error {
+			if !c.own(rec, a) {
+				c.meet(e, rec.number)
 			}
-			runs, err := decodeRuns(nil, a.pairs, m.boot.TotalClusters)
-			if err != nil {
-				return fmt.Errorf("attribute %#x: %w", a.typ, err)
-			}
-			for _, r := range runs {
-				if r.lcn != sparse {
-					c.meet(block.Extent{Off: r.lcn * m.boot.ClusterSize, Len: r.n * m.boot.ClusterSize}, rec.number)
-				}
-			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
@@ -97,12 +88,8 @@ func (c *claims) gather() {
 
 // own reports whether an attribute is the contents of one of the files.
 func (c *claims) own(rec record, a attribute) bool {
-	owner := rec.number
-	if rec.base != 0 {
-		owner = int64(rec.base & (1<<48 - 1))
-	}
 	return a.typ == typeData && a.name == "" &&
-		slices.ContainsFunc(c.files, func(f Unneeded) bool { return f.number == owner && len(f.Out) > 0 })
+		slices.ContainsFunc(c.files, func(f Unneeded) bool { return f.number == rec.owner() && len(f.Out) > 0 })
 }
 
 // meet marks the files that have some of the bytes that a record claims.
