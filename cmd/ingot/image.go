@@ -26,6 +26,7 @@ import (
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir string
 	windows, allSectors, verify, dryRun, mounted                   bool
+	exclude                                                        []string
 	sector                                                         int64
 }
 
@@ -41,13 +42,20 @@ writable are refused, since what is read of them would be of no one moment.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS and FAT volumes are imaged without their free space, and NTFS volumes
-without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and shadow
-copies, which Windows makes anew; everything else is copied whole.`,
+NTFS, FAT and exFAT volumes are imaged without their free space, and NTFS
+volumes without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and
+shadow copies, which Windows makes anew; everything else is copied whole.
+
+--exclude leaves out the contents of files: they remain, with their size, and
+read as zeros after a restore. A pattern is matched against the path from the
+root of each volume: * is any part of a name, ** any number of folders. One that
+matches a folder leaves out all files in it. What a file shares with one that is
+kept is kept.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
-  ingot image disk.img --to . --dry-run`,
+  ingot image disk.img --to . --dry-run
+  sudo ingot image /dev/sda --to /mnt/backup --exclude 'Users/*/AppData/Local/Temp/**' --exclude '**/*.iso'`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.image(cmd.Context(), a[0], &fl)
@@ -59,6 +67,7 @@ copies, which Windows makes anew; everything else is copied whole.`,
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
 	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too, and the files for paging, hibernation and shadow copies")
+	f.StringArrayVar(&fl.exclude, "exclude", nil, "leave out the contents of files that match, such as 'Users/*/AppData/Local/Temp/**' (repeatable)")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
 	f.StringVar(&fl.name, "name", "", "file name up to -00-00.mrimgx, of {IMAGEID} {DATE} {TIME} {HOST} {DISK} (default {IMAGEID})")
@@ -74,7 +83,7 @@ copies, which Windows makes anew; everything else is copied whole.`,
 func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
-		Comment: fl.comment, TempDir: fl.tempDir,
+		Comment: fl.comment, TempDir: fl.tempDir, Exclude: fl.exclude,
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {

@@ -42,6 +42,9 @@ type Options struct {
 	// AllSectors images free space too, and the files that are left out else:
 	// for paging, hibernation and shadow copies (forensics, undeleting).
 	AllSectors bool
+	// Exclude are patterns of files whose contents are stored as zeros; see
+	// filesys.Exclude. They do not go together with AllSectors.
+	Exclude []string
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
 	BlockSize int64
 	// Comment is kept in the image.
@@ -65,8 +68,10 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
-	first []string // warnings that come before the others
-	opts  Options
+	first    []string // warnings that come before the others
+	opts     Options
+	leftOut  int // files, by Options.Exclude
+	searched bool
 }
 
 // Part is one partition of the plan.
@@ -96,6 +101,9 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err := checkBlockSize(opts.BlockSize); err != nil {
 		return nil, err
 	}
+	if err := checkExclude(opts); err != nil {
+		return nil, err
+	}
 	p := &Plan{Source: src, opts: opts}
 	all, err := openParts(src, opts)
 	if err != nil {
@@ -114,6 +122,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	for i := range p.Parts {
 		p.finish(&p.Parts[i])
 	}
+	p.excluded()
 	p.Warnings = slices.Concat(p.first, p.Warnings)
 	return p, nil
 }
@@ -151,14 +160,17 @@ func (p *Plan) finish(part *Part) {
 		part.Info = part.Volume.Info()
 	case part.Info.WholeReason != "":
 		p.copyWhole(part)
+		p.notExcluded(part, "it is copied whole")
 	case part.Info.Unsettled != "" && !p.Source.Snapshot:
 		// Windows will go on from memory or journal, and expects data where
 		// the disk says that there is none.
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
+		p.notExcluded(part, "it is copied whole")
 	default:
 		p.leaveUnneeded(part)
+		p.exclude(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {

@@ -21,7 +21,7 @@ type Info struct {
 	UsedBytes                int64    // bytes in the map that Used gives
 	ZeroedBytes              int64    // of these, bytes that Zeroed holds
 	DataStart                int64    // cluster 2 of FAT: what lies before is its reserved area; 0 for all others
-	FATOffset                int64    // first FAT, 0 if there is none
+	FATOffset                int64    // first table of FAT; 0 for all others
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
@@ -104,7 +104,7 @@ func openExFAT(r block.Reader, rival string) Volume {
 		Type: "exFAT", Label: f.Label, Serial: f.Serial, Size: r.Size(),
 		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
-		FATOffset: f.FATOffset, WholeReason: f.WholeReason, Warnings: f.Warnings,
+		WholeReason: f.WholeReason, Warnings: f.Warnings,
 	}, rival, v.Files())
 }
 
@@ -126,7 +126,7 @@ func openFAT(r block.Reader, rival string) Volume {
 	if info.DataStart > info.Size { // of a partition that was cut off
 		info.DataStart, info.FATOffset = 0, 0
 	}
-	return settle(v, info, rival, nil)
+	return settle(v, info, rival, v.Files())
 }
 
 // settle decides between a volume and a rival name found in the same bytes:

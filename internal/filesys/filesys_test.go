@@ -68,7 +68,7 @@ func TestRead(t *testing.T) {
 			return i.Type == "FAT16" && i.Label == "ESP" && len(i.Serial) == 8 && i.FATOffset > 0 && i.DataStart > i.FATOffset
 		}, `\`},
 		"exFAT": {exfat, func(i Info) bool {
-			return i.Type == "exFAT" && i.Label == "Straße" && len(i.Serial) == 8 && i.FATOffset > 0 && i.DataStart == 0
+			return i.Type == "exFAT" && i.Label == "Straße" && len(i.Serial) == 8 && i.FATOffset == 0 && i.DataStart == 0
 		}, `\`},
 	} {
 		t.Run(name, func(t *testing.T) {

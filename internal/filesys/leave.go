@@ -18,17 +18,31 @@ import (
 func Leave(v Volume, out, zero []block.Extent) (Volume, error) {
 	zeroed := block.NewExtents(slices.Concat(v.Zeroed(), zero)...)
 	used := block.Subtract(v.Used(), block.Subtract(block.NewExtents(out...), zeroed))
-	l := left{v, v.Info(), used, zeroed}
-	all, err := block.Bytes(used)
-	if err == nil {
-		var read int64
-		read, err = block.Bytes(block.Subtract(used, zeroed))
-		l.info.UsedBytes, l.info.ZeroedBytes = all, all-read
-	}
+	unused, err := held(block.Subtract(zeroed, used))
 	if err != nil {
+		return nil, fmt.Errorf("read what the volume uses: %w", err)
+	}
+	if zeroed, err = held(block.Subtract(zeroed, unused)); err != nil {
+		return nil, err
+	}
+	l := left{v, v.Info(), used, zeroed}
+	if l.info.UsedBytes, err = block.Bytes(used); err != nil {
 		return nil, fmt.Errorf("count the bytes that are left of the volume: %w", err)
 	}
-	return l, nil
+	l.info.ZeroedBytes, err = block.Bytes(zeroed)
+	return l, err
+}
+
+// held is a map that is held in memory.
+func held(m block.Map) (block.Extents, error) {
+	var out []block.Extent
+	for e, err := range m.Extents() {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return block.NewExtents(out...), nil
 }
 
 // left is a volume without some of its bytes.

@@ -24,9 +24,10 @@
 // What shows that the bitmap is right: exFAT keeps no count of clusters, only
 // PercentInUse, which many drivers (that of Linux among them) do not keep up to
 // date. So the clusters of the root directory, the bitmaps and the up-case
-// table, and of each file and folder of the root directory, must have their bits set. Are
-// fewer clusters in use than PercentInUse says, all directories are read, and
-// the clusters of each file must have their bits set. Where this fails,
+// table, and of the files and folders in the first 500 folders (level by level;
+// of chains in the table, the first million clusters), must have their bits set.
+// Are fewer clusters in use than PercentInUse says, all directories are read,
+// and all clusters of all files must have their bits set. Where this fails,
 // Facts.WholeReason says so and Used is all of the partition. More clusters in
 // use than PercentInUse says do no harm.
 //

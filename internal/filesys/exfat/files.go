@@ -106,6 +106,28 @@ func (n *node) Extents() iter.Seq2[block.Extent, error] {
 // Entries lists a folder.
 func (n *node) Entries() ([]fs.DirEntry, error) { return n.v.files.Entries(n) }
 
+// Tree is the files of a volume.
+type Tree struct {
+	*fstree.FS
+	v *Volume
+}
+
+// Files is the tree of files of the volume.
+func (v *Volume) Files() Tree { return Tree{v.files, v} }
+
+// Metadata are the clusters of the allocation bitmaps and the up-case table.
+func (t Tree) Metadata() iter.Seq2[block.Extent, error] {
+	return func(yield func(block.Extent, error) bool) {
+		for _, p := range []place{t.v.sys.bitmaps[0], t.v.sys.bitmaps[1], t.v.sys.upcase} {
+			for r, err := range t.v.space.Chain(p.first).Ranges() {
+				if !yield(block.Extent(r), err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 // format is a Volume as fstree sees it.
 type format Volume
 
@@ -197,6 +219,9 @@ func (f *format) node(folder *node, s *set) (*node, error) {
 	file, err := parseFile(s.entries)
 	if err != nil {
 		return nil, fmt.Errorf("the set at byte %d: %w", s.off, err)
+	}
+	if file.size > f.boot.TotalClusters*f.boot.ClusterSize {
+		return nil, fmt.Errorf("the set at byte %d: its length is %d, more than the volume has: %w", s.off, file.size, errSet)
 	}
 	n := &node{v: (*Volume)(f), file: file, name: fstree.Name(file.name), off: s.off, parent: folder, depth: folder.depth + 1}
 	if got := nameSum(file.name, f.up); got != file.hash && f.sys.proper {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"ingot/internal/block"
 	"ingot/internal/fatchain"
@@ -114,8 +115,15 @@ func (v *Volume) ends() block.Extents {
 	return block.NewExtents(block.Extent{Off: 0, Len: v.boot.DataStart}, block.Extent{Off: end, Len: v.r.Size() - end})
 }
 
-// checkBits fails when clusters of the file system's own files, or of a file of
-// the root directory, are marked as free.
+// What is checked of the tree in any case: beyond that it takes longer than a
+// look at a disk may.
+const (
+	checkFolders = 500     // the first ones, level by level
+	checkChained = 1 << 20 // clusters of files that the table chains
+)
+
+// checkBits fails when clusters of the file system's own files, or of a file or
+// folder near the root, are marked as free.
 func (v *Volume) checkBits() error {
 	bits := &usedBits{bitmap: v.bitmap(v.active())}
 	for i := range v.boot.FATs {
@@ -129,34 +137,56 @@ func (v *Volume) checkBits() error {
 	if err := claim(bits, v.root.chain(), "the root directory"); err != nil {
 		return err
 	}
-	return v.checkFolder(v.root, func(n *node) error {
-		c := n.chain()
-		if c.Table() { // the first cluster is enough here, to read no chains of large files
-			c = v.space.Row(n.file.first, 1)
+	budget := int64(checkChained)
+	return v.folders(checkFolders, func(n *node, err error) error {
+		if n == nil { // what cannot be read is no proof of anything
+			return nil
 		}
-		return claim(bits, c, fmt.Sprintf("%q", n.Name()))
+		c := n.chain()
+		if c.Table() {
+			if budget -= n.clusters(); budget < 0 {
+				c = v.space.Row(n.file.first, 1)
+			}
+		}
+		err = claim(bits, c, fmt.Sprintf("%q", n.Name()))
+		if _, broken := err.(brokenChain); broken {
+			return nil // nor is this
+		}
+		return err
 	})
 }
 
-// checkFolder gives each node of a folder to check. What cannot be read of it
-// is no proof of anything.
-func (v *Volume) checkFolder(folder *node, check func(*node) error) error {
-	for n, err := range (*format)(v).nodes(folder) {
-		if err != nil {
-			continue
-		}
-		if err := check(n); err != nil {
-			return err
+// brokenChain is the error of a chain that cannot be followed.
+type brokenChain struct{ error }
+
+// Unwrap gives what is wrong with it.
+func (b brokenChain) Unwrap() error { return b.error }
+
+// folders gives each file and folder of the first limit folders to check, or the
+// error that is in its place.
+func (v *Volume) folders(limit int, check func(*node, error) error) error {
+	seen := map[int64]bool{}
+	for pending := []*node{v.root}; len(pending) > 0 && limit > 0; limit-- {
+		folder := pending[0]
+		pending = pending[1:]
+		for n, err := range (*format)(v).nodes(folder) {
+			if err := check(n, err); err != nil {
+				return err
+			}
+			if n != nil && n.IsDir() && !seen[n.file.first] {
+				seen[n.file.first] = true
+				pending = append(pending, n)
+			}
 		}
 	}
 	return nil
 }
 
-// claim fails when a cluster of a chain is marked as free.
+// claim fails when a cluster of a chain is marked as free, or the chain breaks.
 func claim(bits *usedBits, c fatchain.Chain, who string) error {
 	for run, err := range c.Runs() {
 		if err != nil {
-			return fmt.Errorf("exFAT: %s: %w", who, err)
+			return brokenChain{fmt.Errorf("exFAT: %s: %w", who, err)}
 		}
 		free, ok, err := bits.all(run.First, run.N)
 		if err != nil {
@@ -170,25 +200,16 @@ func claim(bits *usedBits, c fatchain.Chain, who string) error {
 }
 
 // checkTree fails when a cluster of any file is marked as free, or when not all
-// directories can be read. It goes through each directory once.
+// directories can be read.
 func (v *Volume) checkTree() error {
 	bits := &usedBits{bitmap: v.bitmap(v.active())}
-	seen := map[int64]bool{}
-	for pending := []*node{v.root}; len(pending) > 0; {
-		folder := pending[len(pending)-1]
-		pending = pending[:len(pending)-1]
-		for n, err := range (*format)(v).nodes(folder) {
-			if err == nil {
-				err = claim(bits, n.chain(), fmt.Sprintf("%q", n.Name()))
-			}
-			if err != nil {
-				return fmt.Errorf("%w (all files were checked, since more clusters are in use by PercentInUse than by the allocation bitmap)", err)
-			}
-			if n.IsDir() && !seen[n.file.first] {
-				seen[n.file.first] = true
-				pending = append(pending, n)
-			}
+	return v.folders(math.MaxInt, func(n *node, err error) error {
+		if err == nil {
+			err = claim(bits, n.chain(), fmt.Sprintf("%q", n.Name()))
 		}
-	}
-	return nil
+		if err != nil {
+			err = fmt.Errorf("%w (all files were checked, since more clusters are in use by PercentInUse than by the allocation bitmap)", err)
+		}
+		return err
+	})
 }

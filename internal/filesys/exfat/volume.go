@@ -19,10 +19,8 @@ type Facts struct {
 	SectorSize    int64
 	ClusterSize   int64
 	TotalClusters int64
-	FreeClusters  int64 // 0 when they were not to be trusted
-	UsedBytes     int64 // bytes in the map that Used gives
-	FATOffset     int64
-	DataStart     int64  // cluster 2
+	FreeClusters  int64  // 0 when they were not to be trusted
+	UsedBytes     int64  // bytes in the map that Used gives
 	WholeReason   string // why everything counts as used; "" when the map is proven
 	Warnings      []string
 }
@@ -56,7 +54,6 @@ func Open(r block.Reader) (*Volume, error) {
 	v.facts = Facts{
 		Serial:     fmt.Sprintf("%08X", boot.Serial),
 		SectorSize: boot.SectorSize, ClusterSize: boot.ClusterSize, TotalClusters: boot.TotalClusters,
-		FATOffset: boot.FATOffset, DataStart: boot.DataStart,
 	}
 	if warning != "" {
 		v.warn("%s", warning)
@@ -80,9 +77,6 @@ func (v *Volume) Facts() Facts { return v.facts }
 // an error when the bitmap cannot be read or when the number of used clusters is
 // no longer the one counted by Open.
 func (v *Volume) Used() block.Map { return v.used }
-
-// Files is the tree of files of the volume.
-func (v *Volume) Files() *fstree.FS { return v.files }
 
 // Contains reports whether a file or folder exists. Path parts are divided by
 // \ or /, counted from the root folder, and compared without regard to case. It

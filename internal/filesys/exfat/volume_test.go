@@ -49,6 +49,26 @@ func some(files, size int) func(t testing.TB, dir string) {
 	return func(t testing.TB, dir string) { fill(t, dir, files, size) }
 }
 
+// TestFolderInPieces has a folder grow among files: its clusters are chained.
+func TestFolderInPieces(t *testing.T) {
+	path := makeVolume(t, 16<<20, "-c", "512")
+	mount(t, path, func(dir string) {
+		for i := range 300 {
+			volumetest.Write(t, dir, fmt.Sprintf("grows/file %d", i), content(700, i))
+		}
+	})
+	v := open(t, volumetest.Load(t, path))
+	runs := 0
+	for _, err := range find(t, v, "grows").Extents() {
+		if runs++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := v.Files().ReadDir("grows"); len(list) != 300 || err != nil || runs < 20 || find(t, v, "grows").file.row {
+		t.Errorf("%d files, %v, in %d pieces", len(list), err, runs)
+	}
+}
+
 // nearFull writes until there is no room.
 func nearFull(t testing.TB, dir string) {
 	for i := 0; ; i++ {

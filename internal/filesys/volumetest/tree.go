@@ -146,3 +146,26 @@ func Write(t testing.TB, dir, name string, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// NothingLost fails the test unless each file that can be read in one tree is
+// the same in another: in a copy, nothing may be lost.
+func NothingLost(t testing.TB, before, after fs.FS) {
+	t.Helper()
+	_ = fs.WalkDir(before, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil || info.Size() > 1<<20 {
+			return nil
+		}
+		want, err := fs.ReadFile(before, path)
+		if err != nil {
+			return nil
+		}
+		if got, err := fs.ReadFile(after, path); err != nil || string(got) != string(want) {
+			t.Errorf("%s: lost, %v", path, err)
+		}
+		return nil
+	})
+}
