@@ -131,6 +131,13 @@ func ticks(at time.Time) int64 {
 func byTree(t testing.TB, v *Volume) map[string]seen {
 	t.Helper()
 	used := usedMap(t, v)
+	var claimed []block.Extent
+	for e, err := range v.Files().Metadata() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		claimed = append(claimed, e)
+	}
 	out := map[string]seen{}
 	tree := v.Files()
 	err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
@@ -149,12 +156,19 @@ func byTree(t testing.TB, v *Volume) map[string]seen {
 			t.Errorf("%s: found as %v, %v", path, again, err)
 		}
 		n := info.Sys().(*node)
-		checkExtents(t, path, n, used)
+		claimed = append(claimed, checkExtents(t, path, n, used)...)
 		out[path] = treeSeen(t, tree, path, n)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Every cluster that is used is some file's or the file system's; behind
+	// them the sectors that are always kept remain.
+	for e := range block.Subtract(used, block.NewExtents(claimed...)).Extents() {
+		if e.Off < v.boot.bytes() && e.End() < v.r.Size() {
+			t.Errorf("bytes %v are used by nothing", e)
+		}
 	}
 	return out
 }
@@ -234,8 +248,8 @@ func usedMap(t testing.TB, v *Volume) block.Extents {
 	return out
 }
 
-// checkExtents fails unless the clusters of a file are used.
-func checkExtents(t testing.TB, path string, n *node, used block.Extents) {
+// checkExtents gives the clusters of a file, and fails unless they are used.
+func checkExtents(t testing.TB, path string, n *node, used block.Extents) (out []block.Extent) {
 	t.Helper()
 	for e, err := range n.Extents() {
 		if err != nil {
@@ -245,7 +259,9 @@ func checkExtents(t testing.TB, path string, n *node, used block.Extents) {
 		if i == len(used) || e.Off < used[i].Off || e.End() > used[i].End() {
 			t.Errorf("%s: bytes %v are not used", path, e)
 		}
+		out = append(out, e)
 	}
+	return out
 }
 
 // compareTrees compares what ntfs-3g and the tree read of a volume.
