@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -20,14 +21,14 @@ import (
 // reads.
 func TestFilesAgainstDriver(t *testing.T) {
 	for i, c := range []struct {
-		cluster, size int64
-		n, big        int
+		cluster, sector, size int64
+		n, big                int
 	}{
-		{512, 24 << 20, 500, 200000}, {1024, 8 << 20, 900, 100000}, {4096, 80 << 20, 700, 900000},
-		{65536, 160 << 20, 300, 700000}, {2 << 20, 512 << 20, 60, 3 << 20},
+		{512, 512, 24 << 20, 500, 200000}, {1024, 512, 8 << 20, 900, 100000}, {4096, 512, 60 << 20, 500, 600000},
+		{4096, 4096, 40 << 20, 400, 300000}, {65536, 512, 120 << 20, 200, 500000}, {2 << 20, 512, 384 << 20, 50, 3 << 20},
 	} {
-		t.Run(fmt.Sprintf("cluster %d", c.cluster), func(t *testing.T) {
-			path := makeVolume(t, c.size, "-c", strconv.FormatInt(c.cluster, 10))
+		t.Run(fmt.Sprintf("cluster %d sector %d", c.cluster, c.sector), func(t *testing.T) {
+			path := makeVolume(t, c.size, "-c", strconv.FormatInt(c.cluster, 10), "-s", strconv.FormatInt(c.sector, 10))
 			mounted(t, path, "rw,"+peerOptions, func(dir string) {
 				grow(t, dir, uint64(i), c.n, c.big, c.cluster <= 4096)
 			})
@@ -206,6 +207,32 @@ func TestFolderFile(t *testing.T) {
 	}
 	if _, err := v.Files().ReadDir("folder/f1"); err == nil || !strings.Contains(err.Error(), "not a folder") {
 		t.Error(err)
+	}
+}
+
+// TestSideBySide reads compressed files from several goroutines at once.
+func TestSideBySide(t *testing.T) {
+	v := open(t, treeSeed(t))
+	text := (&grower{rng: newRand(1)}).data(60000)
+	for _, name := range []string{"packed/p", "xpress", "lzx"} {
+		f, err := v.Files().Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for k := range 4 {
+			wg.Go(func() {
+				rng, b := newRand(uint64(k)), make([]byte, 9000)
+				for range 200 {
+					off := rng.IntN(len(text) - len(b))
+					if _, err := f.(io.ReaderAt).ReadAt(b, int64(off)); err != nil || !bytes.Equal(b, text[off:off+len(b)]) {
+						t.Errorf("%s at %d: %v", name, off, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 

@@ -141,7 +141,7 @@ func TestTreeFlips(t *testing.T) {
 	d := treeSeed(t)
 	hot := treeAreas(t, d)
 	rng := rand.New(rand.NewPCG(3, 9))
-	for range 1500 {
+	for range 800 {
 		undo := map[int64]byte{}
 		for range 1 << rng.IntN(7) {
 			e := hot[rng.IntN(len(hot))]
@@ -158,6 +158,45 @@ func TestTreeFlips(t *testing.T) {
 	}
 	for n := 0; n < len(d); n += len(d) / 60 {
 		exerciseTree(t, d[:n])
+	}
+}
+
+// TestIndexBlocks damages blocks of a folder's index, one thing at a time.
+func TestIndexBlocks(t *testing.T) {
+	d := treeSeed(t)
+	v := open(t, d)
+	n, err := v.Files().find("folder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, err := v.mft.open(n.rec, typeIndexAllocation, folderIndex)
+	if err != nil || blocks.size < 2*4096 {
+		t.Fatal(err, blocks.size)
+	}
+	at := blocks.runs[0].lcn * 512
+	for text, edit := range map[string]func(b []byte){
+		"VCN at offset 16 is 99":  func(b []byte) { b[16] = 99 },
+		"no signature":            func(b []byte) { b[0] = 'X' },
+		"torn write":              func(b []byte) { b[1022]++ },
+		"index header: entries":   func(b []byte) { b[28+3] = 1 },
+		"length at offset 8 is 3": func(b []byte) { off := 24 + int(b[24]); b[off+8], b[off+9] = 3, 0 },
+		"key at offset 10":        func(b []byte) { off := 24 + int(b[24]); b[off+11] = 9 },
+		"a file name in 20 bytes": func(b []byte) { off := 24 + int(b[24]); b[off+10] = 20 },
+	} {
+		c := disk(bytes.Clone(d))
+		edit(c[at:])
+		tree := open(t, c).Files()
+		if _, err := tree.ReadDir("folder"); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v instead of %q", err, text)
+		}
+		errs := ""
+		for i := range 40 {
+			_, err := tree.Lstat(fmt.Sprintf("folder/f%d", i*2))
+			errs += fmt.Sprint(err)
+		}
+		if !strings.Contains(errs, text) {
+			t.Errorf("no look-up says %q", text)
+		}
 	}
 }
 

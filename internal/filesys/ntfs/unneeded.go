@@ -65,21 +65,16 @@ func (t *Tree) unneeded() (out []Unneeded) {
 			out = append(out, u)
 		}
 	}
-	root, err := t.m.record(recRoot)
 	for _, name := range []string{"pagefile.sys", "swapfile.sys", "hiberfil.sys"} {
 		u := Unneeded{Path: `\` + name}
-		var at found
-		if err == nil {
-			if at, err = t.inFolder(root, name); errors.Is(err, fs.ErrNotExist) {
-				err = nil
-				continue
-			}
+		ref, err := t.inRoot(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
 		if err == nil {
-			err = t.clusters(&u, at.ref)
+			err = t.clusters(&u, ref)
 		}
 		add(u, err)
-		err = nil
 	}
 	shadows, err := t.shadows()
 	if err != nil {
@@ -90,6 +85,16 @@ func (t *Tree) unneeded() (out []Unneeded) {
 		add(u, t.clusters(&u, d.ref))
 	}
 	return out
+}
+
+// inRoot is the reference of a file in the root folder.
+func (t *Tree) inRoot(name string) (uint64, error) {
+	root, err := t.m.record(recRoot)
+	if err != nil {
+		return 0, err
+	}
+	at, err := t.inFolder(root, name)
+	return at.ref, err
 }
 
 const shadowFolder = "System Volume Information"
