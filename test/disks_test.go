@@ -105,15 +105,15 @@ func TestDevices(t *testing.T) {
 	umount := mount("loop,offset=1048576,sizelimit=41943040")
 	fails(t, 4, "is in use", "image", src, "--to", out)
 	fails(t, 4, "lies on the disk", "image", src, "--to", mnt)
-	sh(t, ingot, "image", src, "--to", out, "--partitions", "2", "--name", "free")
+	sh(t, ingot, "image", src, "--to", out, "--type", "full", "--partitions", "2", "--name", "free")
 	fails(t, 4, "in use", "restore", filepath.Join(out, "free-00-00.mrimgx"), src, "--yes")
 	umount()
 	umount = mount("loop,ro,offset=1048576,sizelimit=41943040")
-	sh(t, ingot, "image", src, "--to", out, "--name", "ro")
+	sh(t, ingot, "image", src, "--to", out, "--type", "full", "--name", "ro")
 	umount()
 
 	a, b := attach(t, src), attach(t, dst)
-	text := sh(t, ingot, "image", a, "--to", out, "--name", "dev", "--verify")
+	text := sh(t, ingot, "image", a, "--to", out, "--type", "full", "--name", "dev", "--verify")
 	if !strings.Contains(text, "copied whole") {
 		t.Errorf("nothing is said of the ext4 partition: %s", text)
 	}
@@ -281,9 +281,65 @@ func TestVendorImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	sh(t, "ntfs-3g", "-o", "ro", dev, mnt)
-	defer sh(t, "umount", mnt)
 	const want = "ebdf95594834493e1b8fc7f0c0fd434532a892b0b9893b6cba061845238509a8"
 	if out := sh(t, "sha256sum", filepath.Join(mnt, "readme.txt")); !strings.HasPrefix(out, want) {
 		t.Errorf("readme.txt: %s", out)
+	}
+	sh(t, "umount", mnt)
+	continueVendorSet(t, image, disk, mnt)
+}
+
+// continueVendorSet has Ingot go on with a set that Reflect X began: the disk
+// changes twice and is imaged each time, then all points are restored, and
+// rolled into a synthetic full.
+func continueVendorSet(t *testing.T, image, disk, mnt string) {
+	dir := filepath.Dir(image)
+	edit := func(do func()) {
+		dev := strings.TrimSpace(sh(t, "losetup", "--find", "--show", "--offset=16777216", "--sizelimit=128830144512", disk))
+		defer sh(t, "losetup", "-d", dev)
+		sh(t, "ntfs-3g", dev, mnt)
+		defer sh(t, "umount", mnt)
+		do()
+	}
+	edit(func() { sh(t, "cp", ingot, filepath.Join(mnt, "new file")) })
+	text := sh(t, ingot, "image", disk, "--to", dir, "--partitions", "2")
+	if !strings.Contains(text, "2394E9AA621DDC3A-01-01.mrimgx") || !strings.Contains(text, "MD5 decides") {
+		t.Fatalf("the first incremental: %s", text)
+	}
+	first := filepath.Join(t.TempDir(), "first.img")
+	sh(t, "cp", "--sparse=always", disk, first)
+	edit(func() { sh(t, "rm", filepath.Join(mnt, "new file")) })
+	text = sh(t, ingot, "image", disk, "--to", dir, "--partitions", "2", "--type", "inc")
+	if !strings.Contains(text, "2394E9AA621DDC3A-02-02.mrimgx") {
+		t.Fatalf("the second incremental: %s", text)
+	}
+	check := func(file, want string) {
+		t.Helper()
+		sh(t, ingot, "verify", filepath.Join(dir, file))
+		back := filepath.Join(t.TempDir(), "back.img")
+		sh(t, ingot, "restore", filepath.Join(dir, file), back)
+		compareNTFS(t, back, want, mnt)
+	}
+	check("2394E9AA621DDC3A-01-01.mrimgx", first)
+	check("2394E9AA621DDC3A-02-02.mrimgx", disk)
+	sh(t, ingot, "consolidate", image, filepath.Join(dir, "2394E9AA621DDC3A-01-01.mrimgx"), "--yes")
+	check("2394E9AA621DDC3A-01-01.mrimgx", first)
+	check("2394E9AA621DDC3A-02-02.mrimgx", disk)
+}
+
+// compareNTFS compares all files of the NTFS volume of the demo disk in two
+// disk files.
+func compareNTFS(t *testing.T, a, b, mnt string) {
+	t.Helper()
+	var sums [2]string
+	for i, disk := range []string{a, b} {
+		dev := strings.TrimSpace(sh(t, "losetup", "--find", "--show", "--read-only", "--offset=16777216", "--sizelimit=128830144512", disk))
+		sh(t, "ntfs-3g", "-o", "ro", dev, mnt)
+		sums[i] = sh(t, "sh", "-c", "cd '"+mnt+"' && find . -type f -print0 | sort -z | xargs -0 sha256sum")
+		sh(t, "umount", mnt)
+		sh(t, "losetup", "-d", dev)
+	}
+	if sums[0] != sums[1] || sums[0] == "" {
+		t.Errorf("the files of %s and %s differ", a, b)
 	}
 }

@@ -29,17 +29,17 @@ func TestExclude(t *testing.T) {
 	}
 	dir := t.TempDir()
 	src, dst, out := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img"), filepath.Join(dir, "out")
-	const size = 40 << 20
+	const size = 20 << 20
 	sh(t, "truncate", "-s", fmt.Sprint(size*(len(kinds)+1)+2<<20), src)
 	layout := []string{}
 	for i := range len(kinds) + 1 {
-		layout = append(layout, "-n", fmt.Sprintf("%d:%d:+40M", i+1, 2048+i*size/512))
+		layout = append(layout, "-n", fmt.Sprintf("%d:%d:+20M", i+1, 2048+i*size/512))
 	}
 	sh(t, "sgdisk", append(layout, src)...)
 	tree := filepath.Join(dir, "tree")
 	excludedTree(t, tree)
 	fat := fmt.Sprintf("%s@@%d", src, 1<<20)
-	sh(t, "mkfs.vfat", "-F", "32", "-s", "1", "--offset", "2048", src, fmt.Sprint(size/1024))
+	sh(t, "mkfs.vfat", "-F", "16", "-s", "1", "--offset", "2048", src, fmt.Sprint(size/1024))
 	sh(t, "sh", "-c", fmt.Sprintf("mcopy -s -i %s %s/* ::", fat, tree))
 	device := func(t *testing.T, file string, i int) string {
 		return attach(t, file, fmt.Sprintf("--offset=%d", 1<<20+(i+1)*size), fmt.Sprintf("--sizelimit=%d", size))
@@ -55,7 +55,8 @@ func TestExclude(t *testing.T) {
 	if err := os.Mkdir(out, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	said := sh(t, ingot, "image", src, "--to", out, "--name", "x", "--verify", "--exclude", `users\*\AppData\Local\Temp\**`, "--exclude", "**/*.iso")
+	said := sh(t, ingot, "image", src, "--to", out, "--name", "x", "--verify", "--exclude", `users\*\AppData\Local\Temp\**`, "--exclude", "**/*.iso",
+		"--exclude", "Users/*/AppData/Local/Temp/**", "--exclude", "**/*.ISO") // where case matters
 	if n := strings.Count(said, "4 files, 3.5 MB left out by --exclude"); n != len(kinds)+1 {
 		t.Errorf("%d volumes say what was left out:\n%s", n, said)
 	}
@@ -81,6 +82,16 @@ func TestExclude(t *testing.T) {
 	if b, err := os.ReadFile(dst); err != nil || bytes.Contains(b, []byte("to be left out")) {
 		t.Errorf("what was left out is on the target (%v)", err)
 	}
+	// An incremental without patterns holds what was left out before.
+	sh(t, ingot, "image", src, "--to", out, "--type", "inc")
+	found, err := filepath.Glob(filepath.Join(out, "*-01-*.mrimgx"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	sh(t, ingot, "restore", found[0], dst, "--yes", "--check")
+	if b, err := os.ReadFile(dst); err != nil || bytes.Count(b, []byte("to be left out")) < 3*(len(kinds)+1) {
+		t.Errorf("what was left out before is not in the incremental (%v)", err)
+	}
 	fails(t, 2, "no file can have a part", "image", src, "--to", out, "--exclude", "a//b")
 	fails(t, 2, "go together", "image", src, "--to", out, "--exclude", "a", "--all-sectors")
 	if text := sh(t, ingot, "image", src, "--to", out, "--name", "y", "--exclude", "none", "--dry-run"); !strings.Contains(text, "no file with contents matches") {
@@ -95,7 +106,7 @@ func excludedTree(t *testing.T, dir string) {
 	rng := rand.NewChaCha8([32]byte{9})
 	for name, size := range map[string]int{
 		"Users/Ann/AppData/Local/Temp/one.tmp": 150_001, "Users/Ann/AppData/Local/Temp/deep/er/two": 300_000,
-		"Users/Bob/AppData/Local/Temp/ö ü.tmp": 11, "media/Big File.ISO": 3_000_000, "empty.iso": 0,
+		"Users/Bob/AppData/Local/Temp/ö ü.tmp": 5011, "media/Big File.ISO": 3_000_000, "empty.iso": 0,
 		"Users/Ann/AppData/Local/three.tmp": 70_000, "Users/Ann/document": 200_000, "Users/Temp/four": 5000, "media/iso": 100_000,
 	} {
 		b := make([]byte, size)

@@ -24,6 +24,8 @@ func hint(err error) string {
 		return "check the path; if this was an image, it was cut short and another copy is needed."
 	case errors.Is(err, image.ErrDamaged):
 		return "run 'ingot verify' for the list of all damage; use another copy of the image, and check the disk it lies on."
+	case errors.Is(err, image.ErrMissing):
+		return "bring the file it names back into the folder; 'ingot sets FOLDER' lists the points in time that are whole."
 	case errors.Is(err, image.ErrUnsupported):
 		return "restore it with the program that made it."
 	case errors.Is(err, restore.ErrDiffers):

@@ -20,14 +20,17 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
+	"ingot/internal/retention"
 )
 
 // imageFlags are the flags of ingot image.
 type imageFlags struct {
-	to, partitions, compression, comment, name, blockSize, tempDir string
-	windows, allSectors, verify, dryRun, mounted                   bool
-	exclude                                                        []string
-	sector                                                         int64
+	to, partitions, compression, comment, name, blockSize, tempDir, typ string
+	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
+	purgeBefore                                                         bool
+	sector                                                              int64
+	keep                                                                retentionFlags
+	exclude                                                             []string
 }
 
 func newImage(c *console) *cobra.Command {
@@ -38,6 +41,17 @@ func newImage(c *console) *cobra.Command {
 		Long: `Take an image of the used blocks of a disk, or of a raw disk-image file. The
 source is never written to. It must hold still: partitions that are mounted
 writable are refused, since what is read of them would be of no one moment.
+
+When the folder holds a backup set of exactly the same partitions of the same
+disk, the image becomes an incremental of it, which holds what changed since the
+newest backup of the set; else it is a full. --type chooses: a diff (differential)
+holds what changed since the full of the set. Every used block is read and
+compared with the hash the set keeps of it.
+
+The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
+are applied to the sets of this disk in the folder when the image is complete.
+With --min-free room is made while it is written, too: it waits, the oldest set
+goes, and it goes on.
 
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
@@ -50,9 +64,11 @@ shadow copies, which Windows makes anew; everything else is copied whole.
 read as zeros after a restore. A pattern is matched against the path from the
 root of each volume: * is any part of a name, ** any number of folders. One that
 matches a folder leaves out all files in it. What a file shares with one that is
-kept is kept.`,
+kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
+  sudo ingot image /dev/sda --to /mnt/backup --type full
+  sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free 20G
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
   ingot image disk.img --to . --dry-run
   sudo ingot image /dev/sda --to /mnt/backup --exclude 'Users/*/AppData/Local/Temp/**' --exclude '**/*.iso'`,
@@ -63,6 +79,8 @@ kept is kept.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.typ, "type", backup.TypeAuto, "auto, full, diff or inc")
+	f.BoolVar(&fl.fullIndex, "full-index", false, "have a diff or inc list all blocks: larger, and read without the indexes before it")
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
@@ -74,6 +92,8 @@ kept is kept.`,
 	f.StringVar(&fl.blockSize, "block-size", "", "block size, such as 64K or 1M (default: by the volume's size)")
 	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where the index of a large disk waits (default: the system's)")
 	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
+	fl.keep.add(f)
+	f.BoolVar(&fl.purgeBefore, "purge-before", false, "apply the rules of retention before the image instead of after it")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
 	return cmd
@@ -83,7 +103,7 @@ kept is kept.`,
 func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
-		Comment: fl.comment, TempDir: fl.tempDir, Exclude: fl.exclude,
+		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex, Exclude: fl.exclude,
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {
@@ -136,6 +156,8 @@ func numberList(s string) ([]int, error) {
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
 	opts, err := fl.options()
+	rules, rerr := fl.keep.parsed()
+	err = errors.Join(err, rerr)
 	if err == nil && fl.to == "" {
 		err = usageError{fmt.Errorf("--to is missing: name the folder that gets the image")}
 	}
@@ -160,15 +182,26 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 		return err
 	}
 	plan.Source.Changed = func() error { return unchanged(f, plan, fl, opened) }
+	target, err := plan.Target(ctx, store)
+	if err != nil {
+		return fmt.Errorf("look for backup sets in %s: %w", fl.to, err)
+	}
+	defer target.Close()
 	if fl.dryRun {
-		return c.printPlan(plan)
+		return c.printPlan(plan, target)
 	}
 	log := c.log()
-	tellPlan(ctx, log, plan, store, opts)
+	tellPlan(ctx, log, plan, target, store, opts)
 	host, _ := os.Hostname()
 	abs, _ := filepath.Abs(fl.to)
 	began := time.Now()
-	res, err := plan.Run(ctx, store, backup.Naming{
+	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, temp: fl.tempDir}
+	if fl.purgeBefore {
+		if err := keep.before(ctx, store, target, plan); err != nil {
+			return err
+		}
+	}
+	res, err := plan.Run(ctx, keep.guard(store, target), target, backup.Naming{
 		Template: fl.name, Time: began, Host: host, Disk: filepath.Base(source), Destination: abs, Version: version,
 	}, log)
 	if err != nil {
@@ -181,6 +214,10 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
 		}
 		out.Verified = v.Blocks
+	}
+	// After a purge before it too: the last good set has waited for this image.
+	if err := keep.apply(ctx, store); err != nil {
+		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
 	}
 	out.Warnings = log.Warnings()
 	return c.printImage(&out)
@@ -257,12 +294,18 @@ func unchanged(f *disk.File, plan *backup.Plan, fl *imageFlags, opened time.Time
 }
 
 // tellPlan says what a person should know before a run.
-func tellPlan(ctx context.Context, log *job.Log, plan *backup.Plan, store dest.Store, opts backup.Options) {
+func tellPlan(ctx context.Context, log *job.Log, plan *backup.Plan, target *backup.Target, store dest.Store, opts backup.Options) {
 	for _, n := range plan.Notes {
 		log.Note("%s", n)
 	}
 	for _, w := range plan.Warnings {
 		log.Warn("%s", w)
+	}
+	for _, line := range tellTarget(target) {
+		log.Note("%s", line)
+	}
+	if target.Type != image.TypeFull {
+		return // nobody knows how much has changed
 	}
 	need := plan.Bytes
 	if opts.Compression != image.CompressionNone {
@@ -273,8 +316,34 @@ func tellPlan(ctx context.Context, log *job.Log, plan *backup.Plan, store dest.S
 	}
 }
 
+// tellTarget says what the image is going to be, and why.
+func tellTarget(t *backup.Target) (lines []string) {
+	lines = append(lines, t.Reasons...)
+	switch {
+	case t.Set == nil && len(t.Reasons) > 0:
+		lines = append(lines, "a new full begins a new set")
+	case t.Set != nil:
+		lines = append(lines, fmt.Sprintf("%s of set %s, based on %s", typeName(t.Type), t.Set.ID, t.Based()))
+	}
+	if t.ByMD5() {
+		lines = append(lines, "the set was begun by a program that keeps no strong hashes: MD5 decides which of its blocks changed")
+	}
+	return lines
+}
+
+// typeName is the word for a type of a backup.
+func typeName(t string) string {
+	switch t {
+	case image.TypeDiff:
+		return "differential"
+	case image.TypeInc:
+		return "incremental"
+	}
+	return t
+}
+
 // printPlan is what --dry-run says.
-func (c *console) printPlan(plan *backup.Plan) error {
+func (c *console) printPlan(plan *backup.Plan, target *backup.Target) error {
 	v := viewDisk(plan.Source.Info, plan.Source.Layout)
 	for i := range plan.Parts {
 		p := &plan.Parts[i]
@@ -282,7 +351,7 @@ func (c *console) printPlan(plan *backup.Plan) error {
 		pv.Block = p.BlockSize
 		v.Partitions = append(v.Partitions, pv)
 	}
-	v.Warnings = append(plan.Warnings, plan.Notes...)
+	v.Warnings = append(append(plan.Warnings, plan.Notes...), tellTarget(target)...)
 	if c.json {
 		return c.emit(v)
 	}
@@ -308,7 +377,11 @@ func (c *console) printImage(r *imageReport) error {
 		return c.emit(r)
 	}
 	c.note("%s", filepath.Join(r.Folder, r.Name))
-	c.note("%s read, %s stored, %.1f s, %.0f MB/s", size(r.Read), size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
+	changed := ""
+	if r.Type != image.TypeFull {
+		changed = fmt.Sprintf("%s changed, ", size(r.Changed))
+	}
+	c.note("%s: %s read, %s%s stored, %.1f s, %.0f MB/s", typeName(r.Type), size(r.Read), changed, size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
 	if r.Verified > 0 {
 		c.note("verified: all %d blocks are good", r.Verified)
 	}

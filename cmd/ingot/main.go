@@ -64,7 +64,7 @@ Exit codes:
   0    done (there may have been warnings)
   1    failed
   2    the command line is wrong
-  3    damage was found: in an image, or on a restored disk
+  3    damage was found: in an image, or on a restored disk; or a file of a set is missing
   4    refused, nothing was changed: the target is in use, a file exists, no consent
   130  interrupted`,
 		Example: `  ingot disks
@@ -81,7 +81,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newDemo(c))
+	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newDemo(c))
 	return root
 }
 

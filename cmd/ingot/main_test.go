@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"jsonlines": jsonLines,
 			"damage":    damage,
 			"resize":    resize,
+			"rewrite":   rewrite,
 		},
 	})
 }
@@ -110,4 +112,20 @@ func resize(ts *testscript.TestScript, _ bool, args []string) {
 	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR|os.O_CREATE, 0o600)
 	ts.Check(err)
 	ts.Check(errors.Join(f.Truncate(n), f.Close()))
+}
+
+// rewrite FILE OLD NEW: the first place in the file that holds the text OLD gets
+// NEW, of the same length.
+func rewrite(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	at := bytes.Index(b, []byte(args[1]))
+	if at < 0 || len(args[1]) != len(args[2]) {
+		ts.Fatalf("%q is not in %s, or not as long as %q", args[1], name, args[2])
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte(args[2]), int64(at))
+	ts.Check(errors.Join(err, f.Close()))
 }

@@ -84,7 +84,7 @@ func imageOf(t *testing.T, d block.Reader, opts Options) (*desttest.Memory, *Pla
 		t.Fatal(err)
 	}
 	m := desttest.NewMemory()
-	_, err = p.Run(t.Context(), m, Naming{Template: "x", Time: time.Unix(1, 0)}, job.NewLog(nil))
+	_, err = p.Run(t.Context(), m, nil, Naming{Template: "x", Time: time.Unix(1, 0)}, job.NewLog(nil))
 	return m, p, err
 }
 
@@ -149,7 +149,7 @@ func TestZeroed(t *testing.T) {
 		return nil
 	}
 	m := desttest.NewMemory()
-	if _, err := p.Run(t.Context(), m, Naming{Template: "x"}, job.NewLog(nil)); err != nil {
+	if _, err := p.Run(t.Context(), m, nil, Naming{Template: "x"}, job.NewLog(nil)); err != nil {
 		t.Fatal(err)
 	}
 	c, err := image.Open(t.Context(), m, "x-00-00.mrimgx")
@@ -221,7 +221,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	}
 	d.Fail = func(blocktest.Op, block.Extent) error { cancel(); return nil }
 	m := desttest.NewMemory()
-	if _, err := p.Run(ctx, m, Naming{Template: "x"}, job.NewLog(nil)); !errors.Is(err, context.Canceled) {
+	if _, err := p.Run(ctx, m, nil, Naming{Template: "x"}, job.NewLog(nil)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if m.Get("x-00-00.mrimgx") != nil {
@@ -238,7 +238,7 @@ func TestSourceThatChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := desttest.NewMemory()
-	if _, err := p.Run(t.Context(), m, Naming{Template: "x"}, job.NewLog(nil)); err == nil || !strings.Contains(err.Error(), "somebody wrote to it") {
+	if _, err := p.Run(t.Context(), m, nil, Naming{Template: "x"}, job.NewLog(nil)); err == nil || !strings.Contains(err.Error(), "somebody wrote to it") {
 		t.Errorf("got %v", err)
 	}
 	if m.Get("x-00-00.mrimgx") != nil {
@@ -267,7 +267,7 @@ func TestNames(t *testing.T) {
 		"Sicherung von Müllers Rechner": "Sicherung von Müllers Rechner-00-00.mrimgx",
 	} {
 		n.Template = template
-		if got := n.File("0123"); got != want {
+		if got := n.File("0123", &Target{}); got != want {
 			t.Errorf("%q gives %q, want %q", template, got, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -29,8 +31,12 @@ type Naming struct {
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
 
-// File is the file name of the full with this image id.
-func (n Naming) File(imageID string) string {
+// File is the file name of a new image: with this id for a full, else with the
+// name of the set it goes into.
+func (n Naming) File(imageID string, target *Target) string {
+	if target.base != nil {
+		return fmt.Sprintf("%s-%02d-%02d%s", setName(target.base.Member.Name), target.base.Increment, target.base.Number, Extension)
+	}
 	t := n.Template
 	if t == "" {
 		t = "{IMAGEID}"
@@ -44,6 +50,15 @@ func (n Naming) File(imageID string) string {
 	).Replace(strings.TrimSuffix(t, Extension))
 	return strings.Map(plainRune, name) + "-00-00" + Extension
 }
+
+// setName is what the file names of a set begin with.
+func setName(file string) string {
+	name := strings.TrimSuffix(file, path.Ext(file))
+	return memberNumbers().ReplaceAllString(name, "")
+}
+
+// memberNumbers matches the two numbers at the end of a file name.
+func memberNumbers() *regexp.Regexp { return regexp.MustCompile(`-[0-9]{2,5}-[0-9]{2,5}$`) }
 
 // plainRune keeps out what file systems of either kind do not take in a name.
 func plainRune(r rune) rune {
@@ -66,7 +81,6 @@ func (p *Plan) document(n Naming) (*image.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := n.File(imageID)
 	host := n.Host
 	if host == "" {
 		host, _ = os.Hostname()
@@ -84,7 +98,7 @@ func (p *Plan) document(n Naming) (*image.Document, error) {
 			BackupTime: n.Time.Unix(), BackupsetTime: n.Time.Unix(),
 			ImageID: imageID, NetBIOSName: strings.ToUpper(host),
 		},
-		Disks: []image.Disk{p.diskDocument(file)},
+		Disks: []image.Disk{p.diskDocument()},
 	}
 	return doc, nil
 }
@@ -111,7 +125,7 @@ func (p *Plan) definition() (json.RawMessage, error) {
 	}{"partition", p.opts.Comment, p.opts.Compression, []source{src}, "image", !p.opts.AllSectors})
 }
 
-func (p *Plan) diskDocument(file string) image.Disk {
+func (p *Plan) diskDocument() image.Disk {
 	l, info := p.Source.Layout, p.Source.Info
 	media := "fixed_media"
 	if info.Removable {
@@ -137,12 +151,12 @@ func (p *Plan) diskDocument(file string) image.Disk {
 		},
 	}
 	for i := range p.Parts {
-		d.Partitions = append(d.Partitions, p.Parts[i].document(file, l.SectorSize))
+		d.Partitions = append(d.Partitions, p.Parts[i].document(l.SectorSize))
 	}
 	return d
 }
 
-func (part *Part) document(file string, sector int64) image.Partition {
+func (part *Part) document(sector int64) image.Partition {
 	_, blocks := part.areas()
 	info := &part.Info
 	out := image.Partition{
@@ -155,7 +169,6 @@ func (part *Part) document(file string, sector int64) image.Partition {
 		Geometry: image.PartitionGeometry{Start: part.Off, End: part.Off + part.Len - 1, Length: part.Len},
 		Header: image.PartitionHeader{
 			BlockCount: blocks.count(), BlockSize: part.BlockSize, Number: int64(part.Number),
-			HistoryCount: 1, History: []image.FileHistory{{Name: file}},
 		},
 		Entry: image.PartitionEntry{
 			Active: part.Active, BootSector: part.Off / sector, Sectors: part.Len / sector,

@@ -31,7 +31,7 @@ func (p *Plan) exclude(part *Part) {
 		x.Reason = err.Error()
 	}
 	if x.Reason != "" {
-		p.notExcluded(part, x.Reason)
+		p.Notes = append(p.Notes, fmt.Sprintf("%s: nothing is left out by --exclude: %s", part.Name(), x.Reason))
 		return
 	}
 	part.Volume, part.Info = v, v.Info()
@@ -54,13 +54,6 @@ func names(x filesys.Excluded) string {
 		out += fmt.Sprintf(" and %s more", humanize.Comma(int64(more)))
 	}
 	return out
-}
-
-// notExcluded says why the contents of a part are all kept.
-func (p *Plan) notExcluded(part *Part, reason string) {
-	if len(p.opts.Exclude) > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s: nothing is left out by --exclude: %s", part.Name(), reason))
-	}
 }
 
 // excluded warns of patterns that have no effect: they may be mistyped.

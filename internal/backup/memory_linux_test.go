@@ -68,20 +68,20 @@ func imageHuge(t *testing.T, dir string) {
 	if p.Parts[0].Info.WholeReason != "" || p.Parts[0].BlockSize != 4*mib {
 		t.Fatalf("%+v, blocks of %d", p.Parts[0].Info, p.Parts[0].BlockSize)
 	}
-	res, err := p.Run(t.Context(), store, Naming{Template: "huge"}, job.NewLog(nil))
-	if err != nil {
-		t.Fatal(err)
+	for _, typ := range []string{image.TypeFull, image.TypeInc} {
+		target, err := p.Target(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := p.Run(t.Context(), store, target, Naming{Template: "huge"}, job.NewLog(nil))
+		if err != nil || res.Type != typ {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if err := target.Close(); err != nil {
+			t.Fatal(err)
+		}
+		verifyHuge(t, store, res)
 	}
-	c, err := image.Open(t.Context(), store, res.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	v, err := c.Verify(t.Context(), nil)
-	if err != nil || len(v.Damaged) > 0 {
-		t.Fatalf("%+v, %v", v, err)
-	}
-	t.Logf("%d MiB read, an image of %d MiB, %d blocks on %d cores", res.Read/mib, res.Written/mib, v.Blocks, runtime.NumCPU())
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)
@@ -91,4 +91,18 @@ func imageHuge(t *testing.T, dir string) {
 		t.Fatalf("no peak of memory in %s", status)
 	}
 	t.Logf("peak memory: %s kB", m[1])
+}
+
+func verifyHuge(t *testing.T, store *folder.Store, res *Result) {
+	c, err := image.Open(t.Context(), store, res.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	v, err := c.Verify(t.Context(), nil)
+	if err != nil || len(v.Damaged) > 0 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	t.Logf("%s: %d MiB read, %d changed, an image of %d MiB, %d blocks on %d cores",
+		res.Type, res.Read/mib, res.Changed/mib, res.Written/mib, v.Blocks, runtime.NumCPU())
 }

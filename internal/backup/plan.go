@@ -36,6 +36,11 @@ type Options struct {
 	Partitions []int
 	// Windows images those that Windows needs to start, and no others.
 	Windows bool
+	// Type is full, diff, inc, or TypeAuto, which "" is too.
+	Type string
+	// FullIndex has a differential or incremental list every block, and not
+	// only those that changed.
+	FullIndex bool
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
@@ -70,8 +75,8 @@ type Plan struct {
 
 	first    []string // warnings that come before the others
 	opts     Options
-	leftOut  int // files, by Options.Exclude
-	searched bool
+	leftOut  int  // files that Options.Exclude matches
+	searched bool // by Options.Exclude, in one part at least
 }
 
 // Part is one partition of the plan.
@@ -98,7 +103,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if opts.Compression == "" {
 		opts.Compression = "medium"
 	}
-	if err := checkBlockSize(opts.BlockSize); err != nil {
+	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type)); err != nil {
 		return nil, err
 	}
 	if err := checkExclude(opts); err != nil {
@@ -160,22 +165,20 @@ func (p *Plan) finish(part *Part) {
 		part.Info = part.Volume.Info()
 	case part.Info.WholeReason != "":
 		p.copyWhole(part)
-		p.notExcluded(part, "it is copied whole")
 	case part.Info.Unsettled != "" && !p.Source.Snapshot:
 		// Windows will go on from memory or journal, and expects data where
 		// the disk says that there is none.
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
-		p.notExcluded(part, "it is copied whole")
 	default:
 		p.leaveUnneeded(part)
-		p.exclude(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
+	p.exclude(part)
 	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 

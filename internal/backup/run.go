@@ -18,27 +18,43 @@ import (
 type Result struct {
 	Name    string `json:"file"`
 	ImageID string `json:"image_id"`
-	Read    int64  `json:"read_bytes"`   // of the source
-	Written int64  `json:"stored_bytes"` // of the image file
+	Type    string `json:"type"`
+	Based   string `json:"based_on,omitempty"` // the file an incremental or differential needs
+	Read    int64  `json:"read_bytes"`         // of the source
+	Changed int64  `json:"changed_bytes"`      // of these, in blocks that are stored
+	Written int64  `json:"stored_bytes"`       // of the image file
 }
 
-// Run writes the image of a plan into store. When it fails, or ctx ends, there
-// is no file of that name.
-func (p *Plan) Run(ctx context.Context, store dest.Store, name Naming, log *job.Log) (*Result, error) {
+// run is one image under way.
+type run struct {
+	*Plan
+	w       *image.Writer
+	target  *Target
+	meter   *job.Meter
+	changed int64
+}
+
+// Run writes the image of a plan into store, as what target says; nil is a
+// full. When it fails, or ctx ends, there is no file of that name.
+func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name Naming, log *job.Log) (*Result, error) {
+	if target == nil {
+		target = &Target{Type: image.TypeFull}
+	}
 	doc, err := p.document(name)
 	if err != nil {
 		return nil, err
 	}
-	file := name.File(doc.Header.ImageID)
-	w, err := image.Create(ctx, store, file, doc, image.Options{TempDir: p.opts.TempDir})
+	file := name.File(doc.Header.ImageID, target)
+	target.into(doc, file)
+	w, err := image.Create(ctx, store, file, doc, image.Options{TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex})
 	if err != nil {
 		return nil, err
 	}
-	meter := log.Stage("image", p.Bytes)
-	if err := p.write(ctx, w, meter); err != nil {
+	r := &run{Plan: p, w: w, target: target, meter: log.Stage("image", p.Bytes)}
+	if err := r.write(ctx); err != nil {
 		return nil, errors.Join(err, w.Abort())
 	}
-	meter.End()
+	r.meter.End()
 	if p.Source.Changed != nil {
 		if err := p.Source.Changed(); err != nil {
 			return nil, errors.Join(fmt.Errorf("the source did not hold still: %w", err), w.Abort())
@@ -47,19 +63,21 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, name Naming, log *job.
 	if err := w.Commit(ctx); err != nil {
 		return nil, err
 	}
-	return &Result{Name: file, ImageID: doc.Header.ImageID, Read: p.Bytes, Written: w.Size()}, nil
+	return &Result{
+		Name: file, ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
+		Read: p.Bytes, Changed: r.changed, Written: w.Size(),
+	}, nil
 }
 
-func (p *Plan) write(ctx context.Context, w *image.Writer, meter *job.Meter) error {
-	l := p.Source.Layout
-	if err := w.Disk(l.Track0, l.EBRs); err != nil {
+func (r *run) write(ctx context.Context) error {
+	l := r.Source.Layout
+	if err := r.w.Disk(l.Track0, l.EBRs); err != nil {
 		return err
 	}
-	for i := range p.Parts {
-		part := &p.Parts[i]
-		meter.Object(part.Name())
-		if err := p.writePart(ctx, w, part, meter); err != nil {
-			return fmt.Errorf("image %s: %w", part.Name(), err)
+	for i := range r.Parts {
+		r.meter.Object(r.Parts[i].Name())
+		if err := r.writePart(ctx, i); err != nil {
+			return fmt.Errorf("image %s: %w", r.Parts[i].Name(), err)
 		}
 	}
 	return nil
@@ -86,17 +104,26 @@ func (part *Part) areas() (reserved, blocks area) {
 		block.Clip(part.Volume.Used(), start, rest), block.Clip(part.Volume.Zeroed(), start, rest)}
 }
 
-func (p *Plan) writePart(ctx context.Context, w *image.Writer, part *Part, meter *job.Meter) error {
+func (r *run) writePart(ctx context.Context, i int) error {
+	part := &r.Parts[i]
 	reserved, blocks := part.areas()
-	if err := w.Begin(reserved.count(), blocks.count()); err != nil {
+	if err := r.w.Begin(reserved.count(), blocks.count()); err != nil {
 		return err
 	}
-	for _, a := range []area{reserved, blocks} {
-		if err := p.writeArea(ctx, w, part, &a, meter); err != nil {
+	if err := r.writeArea(ctx, part, &reserved, known{}); err != nil {
+		return err
+	}
+	var k known
+	if r.target.base != nil {
+		var err error
+		if k.walk, err = r.target.base.Walk(0, i); err != nil {
 			return err
 		}
 	}
-	return w.End()
+	if err := r.writeArea(ctx, part, &blocks, k); err != nil {
+		return err
+	}
+	return r.w.End()
 }
 
 // item is one window on its way through the pipeline.
@@ -104,26 +131,27 @@ type item struct {
 	window
 	read  []block.Extent // what of the window's used bytes is read; the rest becomes zeros
 	enc   *image.Encoder
+	known []image.Known
 	raw   []byte
 	batch image.Batch
 }
 
-func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *area, meter *job.Meter) error {
+func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error {
 	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
 	defer stop()
 	zeros := newZeros(a.zeros)
 	defer zeros.stop()
 	// Made here, so that a bad level is an error and not a surprise later.
-	if _, err := image.NewEncoder(p.opts.Compression); err != nil {
+	if _, err := image.NewEncoder(r.opts.Compression); err != nil {
 		return err
 	}
-	workers := p.opts.Workers
+	workers := r.opts.Workers
 	if workers == 0 {
 		workers = pipeline.Items(2 * max(image.Chunk, a.piece)) // raw and stored
 	}
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
 		New: func() *item {
-			enc, _ := image.NewEncoder(p.opts.Compression)
+			enc, _ := image.NewEncoder(r.opts.Compression)
 			return &item{enc: enc}
 		},
 		Read: func(it *item) error {
@@ -136,7 +164,8 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 			}
 			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
 			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
-			return nil
+			it.known, err = k.of(it.known, win.first, win.n)
+			return err
 		},
 		// Reading is part of the work: with several reads under way, the disk
 		// has the next one at hand while the cores compress.
@@ -145,7 +174,7 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 				return err
 			}
 			zeroFree(it.raw, it.read)
-			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece))
+			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece), it.known)
 			return nil
 		},
 		Write: func(it *item) error {
@@ -153,8 +182,11 @@ func (p *Plan) writeArea(ctx context.Context, w *image.Writer, part *Part, a *ar
 			for _, e := range it.read {
 				n += e.Len
 			}
-			meter.Add(n)
-			return w.Put(a.area, &it.batch)
+			r.meter.Add(n)
+			if a.area == image.Blocks { // the reserved area is stored each time
+				r.changed += it.batch.Changed(len(it.raw), int(a.piece))
+			}
+			return r.w.Put(a.area, &it.batch)
 		},
 	})
 }

@@ -5,7 +5,7 @@
 // The contract in three sentences: what Create gives can be seen by nobody as
 // a file of its name until Commit has returned without an error, and after
 // that it is whole and on stable storage; Abort, a crash, or a cable pulled
-// leave no file of that name; a file that exists is never replaced.
+// leave no file of that name; a file that exists is never replaced, but by Rename.
 package dest
 
 import (
@@ -26,8 +26,12 @@ type Store interface {
 	Open(ctx context.Context, name string) (Blob, error)
 	// List gives all finished files, sorted by name.
 	List(ctx context.Context) ([]Entry, error)
-	// Remove deletes a finished file.
+	// Remove deletes a finished file; it has gone for good on return.
 	Remove(ctx context.Context, name string) error
+	// Rename gives a finished file the name of another one, which it
+	// replaces: whoever looks sees one or the other, whole, whatever happens
+	// on the way. It is how housekeeping puts a new file in the place of an old one.
+	Rename(ctx context.Context, from, to string) error
 	// Free is the number of bytes that can still be written, or -1 when the
 	// place does not say.
 	Free(ctx context.Context) (int64, error)
@@ -41,6 +45,13 @@ type Pending interface {
 	Commit(ctx context.Context) error
 	// Abort drops what was written. After Commit it does nothing.
 	Abort() error
+}
+
+// Copier is a Pending that can take bytes of a finished file of the same place
+// without having them pass through the program.
+type Copier interface {
+	// CopyFrom appends n bytes of b from off on.
+	CopyFrom(b Blob, off, n int64) error
 }
 
 // Blob is a finished file, open for reading from several goroutines.

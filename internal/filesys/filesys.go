@@ -1,6 +1,7 @@
 package filesys
 
 import (
+	"cmp"
 	"fmt"
 
 	"ingot/internal/block"
@@ -155,6 +156,7 @@ func other(r block.Reader, name string) Volume {
 func Whole(v Volume) Volume {
 	info := v.Info()
 	info.UsedBytes, info.ZeroedBytes = info.Size, 0
+	info.WholeReason = cmp.Or(info.WholeReason, info.Unsettled, "all of its sectors are asked for")
 	return volume{info, v, block.Whole(info.Size), v.Files()}
 }
 

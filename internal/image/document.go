@@ -3,6 +3,7 @@ package image
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Document is the JSON of an image file ($JSON), with the names the layout
@@ -29,6 +30,15 @@ type Auxiliary struct {
 	UniquePrefix string `json:"unique_prefix_type,omitempty"`
 	// Maker names the program that wrote the image, when it was Ingot.
 	Maker string `json:"ingot_version,omitempty"`
+	// Parent is the point in time that a differential or incremental made by
+	// Ingot is based on: without it the file is worth nothing.
+	Parent *ParentRef `json:"ingot_parent,omitempty"`
+}
+
+// ParentRef names a point in time of the same set.
+type ParentRef struct {
+	FileNumber int64  `json:"file_number"`
+	GUID       string `json:"backup_guid"`
 }
 
 // Compression levels of the layout.
@@ -36,6 +46,13 @@ const (
 	CompressionNone   = "none"
 	CompressionMedium = "medium"
 	CompressionHigh   = "high"
+)
+
+// Backup types of the layout.
+const (
+	TypeFull = "full"
+	TypeDiff = "diff"
+	TypeInc  = "inc"
 )
 
 // Compression says how the blocks of the image are stored.
@@ -194,14 +211,16 @@ func (d *Document) check() error {
 	switch {
 	case h.BackupFormat != "" && h.BackupFormat != "partition":
 		return fmt.Errorf("%w: backup_format is %q, not an image of partitions", ErrUnsupported, h.BackupFormat)
+	case h.BackupType != TypeFull && h.BackupType != TypeDiff && h.BackupType != TypeInc:
+		return fmt.Errorf("%w: backup_type is %q", ErrUnsupported, h.BackupType)
+	case h.BackupType == TypeFull && h.DeltaIndex && !h.SplitFile:
+		return damaged("JSON: a full backup has a delta index")
 	case d.Encryption.Enable || d.Encryption.AESType != "" && d.Encryption.AESType != "none":
 		return fmt.Errorf("%w: the image is encrypted", ErrUnsupported)
-	case h.SplitFile:
-		return fmt.Errorf("%w: the file is a part of a split image", ErrUnsupported)
-	case h.DeltaIndex || h.BackupType == "inc" || h.BackupType == "diff":
-		return fmt.Errorf("%w: the file is a differential or incremental", ErrUnsupported)
 	case h.FileNumber < 0 || h.FileNumber > 0xFFFF:
 		return damaged("JSON field _header.file_number is %d", h.FileNumber)
+	case h.IncrementNumber < 0 || h.IncrementNumber > 0xFFFF:
+		return damaged("JSON field _header.increment_number is %d", h.IncrementNumber)
 	case len(h.MergedFiles) > maxMerged:
 		return damaged("JSON field _header.merged_files lists %d files", len(h.MergedFiles))
 	case len(d.Disks) == 0 || len(d.Disks) > maxDisks:
@@ -221,6 +240,21 @@ func (d *Document) check() error {
 		}
 	}
 	return nil
+}
+
+// alone says whether the file needs no other: it is a full, and neither a part
+// of a split one nor the last of several parts.
+func (d *Document) alone() bool {
+	h := &d.Header
+	if h.BackupType != TypeFull || h.DeltaIndex || h.SplitFile {
+		return false
+	}
+	for n := range h.FileNumber {
+		if !slices.Contains(h.MergedFiles, n) {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *Disk) check() error {

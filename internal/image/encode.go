@@ -5,16 +5,32 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/zeebo/blake3"
+
 	"ingot/internal/image/internal/frame"
-	"ingot/internal/image/internal/md5lanes"
 )
+
+// Same is the length in a Batch of a block that is as in the parent.
+const Same = -1
 
 // Batch is a row of neighbouring blocks in stored form.
 type Batch struct {
-	First int64            // number of the first block in its partition
-	Lens  []int            // stored length of each
-	Sums  [][md5.Size]byte // MD5 of the raw bytes of each
-	Data  []byte           // what is stored, one behind the other
+	First  int64              // number of the first block in its partition
+	Lens   []int              // stored length of each, or Same
+	Sums   [][md5.Size]byte   // MD5 of the raw bytes of each that is not Same
+	Strong [][strongSize]byte // BLAKE3 of the raw bytes of each
+	Data   []byte             // what is stored, one behind the other
+
+	raw places // what is hashed with MD5
+
+}
+
+// Known is what a parent holds of a block.
+type Known struct {
+	Stored    bool
+	Sum       [md5.Size]byte
+	Strong    [strongSize]byte
+	HasStrong bool
 }
 
 // Encoder brings blocks into stored form. It is not for concurrent use: each
@@ -43,20 +59,61 @@ func frameLevel(level string) (frame.Level, error) {
 }
 
 // Encode fills b with the blocks of blockSize bytes that raw holds, the last
-// of which may be shorter. The buffers of b are used again.
-func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int) {
+// of which may be shorter. known says what the parent holds of each of them, nil
+// that there is none: a block of the same content costs its hash alone. The
+// buffers of b are used again.
+func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int, known []Known) {
 	n := (len(raw) + blockSize - 1) / blockSize
 	b.First, b.Data, b.Lens = first, slices.Grow(b.Data[:0], n*frame.MaxStored(min(blockSize, len(raw)))), b.Lens[:0]
-	if cap(b.Sums) < n {
-		b.Sums = make([][md5.Size]byte, n)
-	}
-	b.Sums = b.Sums[:n]
-	md5lanes.Sums(b.Sums, raw, blockSize)
-	for len(raw) > 0 {
-		k := min(blockSize, len(raw))
+	b.Sums, b.Strong = slices.Grow(b.Sums[:0], n)[:n], slices.Grow(b.Strong[:0], n)[:n]
+	b.compare(raw, blockSize, known)
+	for i := range n {
+		if known != nil && b.same(i, &known[i]) {
+			b.Lens = append(b.Lens, Same)
+			continue
+		}
 		before := len(b.Data)
-		b.Data = e.frames.Encode(b.Data, raw[:k])
+		b.Data = e.frames.Encode(b.Data, piece(raw, i, blockSize))
 		b.Lens = append(b.Lens, len(b.Data)-before)
-		raw = raw[k:]
 	}
+}
+
+// Changed is how many of the raw bytes that b was made of are in blocks that
+// are stored.
+func (b *Batch) Changed(raw, blockSize int) (n int64) {
+	for i, l := range b.Lens {
+		if l != Same {
+			n += int64(min((i+1)*blockSize, raw) - i*blockSize)
+		}
+	}
+	return n
+}
+
+func piece(raw []byte, i, size int) []byte { return raw[i*size : min((i+1)*size, len(raw))] }
+
+// compare makes the hashes: BLAKE3 of every block, MD5 of those it does not show
+// to be the same as the parent's.
+func (b *Batch) compare(raw []byte, size int, known []Known) {
+	toHash := b.raw.reset()
+	for i := range b.Strong {
+		p := piece(raw, i, size)
+		b.Strong[i] = blake3.Sum256(p)
+		if known != nil && known[i].Stored && known[i].HasStrong && known[i].Strong == b.Strong[i] {
+			continue
+		}
+		toHash.add(i, i*size, len(p))
+	}
+	toHash.hash(b.Sums, raw, size)
+}
+
+// same says whether block i is what the parent holds. Where it has a strong
+// hash, MD5 has no say: collisions can be made on purpose.
+func (b *Batch) same(i int, k *Known) bool {
+	switch {
+	case !k.Stored:
+		return false
+	case k.HasStrong:
+		return k.Strong == b.Strong[i]
+	}
+	return k.Sum == b.Sums[i]
 }

@@ -13,6 +13,8 @@ var (
 	// ErrDamaged: the file is an image, and something in it is not what was
 	// written.
 	ErrDamaged = errors.New("the image is damaged")
+	// ErrMissing: a point in time needs a file that is not there.
+	ErrMissing = errors.New("a file of the backup set is missing")
 	// ErrUnsupported: the image is of a kind this version does not read.
 	ErrUnsupported = errors.New("this version cannot read it")
 )

@@ -133,7 +133,7 @@ func (s *sample) write(t testing.TB, store *desttest.Memory, opts Options) []byt
 		count := (p.size - p.reserved + p.block - 1) / p.block
 		check(w.Begin((p.reserved+ReservedPiece-1)/ReservedPiece, count))
 		if p.reserved > 0 {
-			enc.Encode(&b, 0, s.disk[p.off:p.off+p.reserved], ReservedPiece)
+			enc.Encode(&b, 0, s.disk[p.off:p.off+p.reserved], ReservedPiece, nil)
 			check(w.Put(Reserved, &b))
 		}
 		for i := int64(0); i < count; {
@@ -146,7 +146,7 @@ func (s *sample) write(t testing.TB, store *desttest.Memory, opts Options) []byt
 				continue
 			}
 			from := p.off + p.reserved + i*p.block
-			enc.Encode(&b, i, s.disk[from:min(from+n*p.block, p.off+p.size)], int(p.block))
+			enc.Encode(&b, i, s.disk[from:min(from+n*p.block, p.off+p.size)], int(p.block), nil)
 			check(w.Put(Blocks, &b))
 			i += n
 		}
@@ -266,7 +266,7 @@ func TestIndexWaitsInAFile(t *testing.T) {
 	s := newSample(t, CompressionMedium, 5<<20)
 	// One more partition, never stored, whose index alone is larger than what
 	// is kept in memory.
-	const blocks = indexInMemory/elementSize + 100_000
+	const blocks = spoolInMemory/elementSize + 100_000
 	p := s.doc.Disks[0].Partitions[1]
 	p.Header.BlockSize, p.Header.Number = 512, 3
 	p.Geometry = PartitionGeometry{Length: blocks * 512}
@@ -287,7 +287,7 @@ func TestIndexWaitsInAFile(t *testing.T) {
 	for i, n := range []int64{10, 10, blocks} {
 		size := int(s.doc.Disks[0].Partitions[i].Header.BlockSize)
 		s.doc.Disks[0].Partitions[i].FileSystem.ReservedLength = 0
-		enc.Encode(&b, n-2, bytes.Repeat([]byte{byte(i + 1)}, 2*size), size)
+		enc.Encode(&b, n-2, bytes.Repeat([]byte{byte(i + 1)}, 2*size), size, nil)
 		if err := errors.Join(w.Begin(0, n), w.Put(Blocks, &b), w.End()); err != nil {
 			t.Fatal(err)
 		}
@@ -337,7 +337,7 @@ func TestPutOutOfOrder(t *testing.T) {
 		}
 		err = errors.Join(w.Disk(s.layout.Track0, nil), w.Begin(0, 10))
 		for _, n := range puts {
-			err = w.Put(Blocks, &Batch{First: n, Lens: []int{1}, Sums: make([][md5.Size]byte, 1), Data: []byte{0}})
+			err = w.Put(Blocks, &Batch{First: n, Lens: []int{1}, Sums: make([][md5.Size]byte, 1), Strong: make([][32]byte, 1), Data: []byte{0}})
 		}
 		if err == nil {
 			t.Errorf("%s: taken", name)

@@ -5,12 +5,15 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 )
 
-const elementSize = 30
+const (
+	elementSize = 30
+	deltaSize   = elementSize + 4
+	strongSize  = 32
+)
 
 // element says where one stored block is. Source: FILE_LAYOUT.md,
 // DataBlockIndexElement: i64 position, MD5 of the raw block, u32 stored
@@ -36,35 +39,34 @@ func (e *element) decode(b []byte) {
 	e.file = binary.LittleEndian.Uint16(b[28:])
 }
 
-// indexWriter collects the payload of one $INDEX after the other. They can
-// only be written behind the data, and that of a large disk does not fit into
-// memory, so beyond a few MiB they wait in a temporary file.
-type indexWriter struct {
-	mem  []byte
+// spool keeps what cannot be written yet, or must be read again at any place: the
+// index of a file that is still growing, a resolved index. Beyond a few MiB it
+// lies in a temporary file.
+type spool struct {
+	mem  []byte   // what is not in the file
 	file *os.File // nil until mem was full once
 	dir  string
-	size int64     // of all payloads so far
-	sum  hash.Hash // of the payload that is being written
+	size int64 // of all that was written
 }
 
-// indexInMemory is how much waits in memory: the index of 17 GiB in 64 KiB
+// spoolInMemory is how much waits in memory: the index of 17 GiB in 64 KiB
 // blocks.
-const indexInMemory = 8 << 20
+const spoolInMemory = 8 << 20
 
-func (w *indexWriter) Write(p []byte) (int, error) {
-	w.sum.Write(p)
-	w.size += int64(len(p))
-	if len(w.mem)+len(p) > indexInMemory {
-		if err := w.spill(); err != nil {
+// Write implements io.Writer.
+func (w *spool) Write(p []byte) (int, error) {
+	if len(w.mem)+len(p) > spoolInMemory {
+		if err := w.flush(); err != nil {
 			return 0, err
 		}
 	}
+	w.size += int64(len(p))
 	w.mem = append(w.mem, p...)
 	return len(p), nil
 }
 
-// spill moves what is in memory to the temporary file.
-func (w *indexWriter) spill() error {
+// flush moves what is in memory to the temporary file.
+func (w *spool) flush() error {
 	if w.file == nil {
 		f, err := os.CreateTemp(w.dir, "ingot-index-*")
 		if err != nil {
@@ -82,22 +84,46 @@ func (w *indexWriter) spill() error {
 	return nil
 }
 
-// reader gives all payloads, in the order they came in; nothing is written
-// after it.
-func (w *indexWriter) reader() (io.Reader, error) {
-	if w.file == nil {
-		return bytes.NewReader(w.mem), nil
+// patch overwrites what was written at off before.
+func (w *spool) patch(off int64, p []byte) error {
+	inFile := w.size - int64(len(w.mem))
+	if off >= inFile {
+		copy(w.mem[off-inFile:], p)
+		return nil
 	}
-	if err := w.spill(); err != nil {
-		return nil, err
+	// It may lie across the border.
+	if over := off + int64(len(p)) - inFile; over > 0 {
+		copy(w.mem, p[int64(len(p))-over:])
+		p = p[:int64(len(p))-over]
 	}
-	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read the index back: %w", err)
+	if _, err := w.file.WriteAt(p, off); err != nil {
+		return fmt.Errorf("write the index to a temporary file: %w", err)
 	}
-	return w.file, nil
+	return nil
 }
 
-func (w *indexWriter) close() error {
+// settle ends the writing: from now on ReadAt gives what was written, to
+// several goroutines.
+func (w *spool) settle() error {
+	if w.file == nil {
+		return nil
+	}
+	return w.flush()
+}
+
+// ReadAt implements io.ReaderAt, once the spool is settled.
+func (w *spool) ReadAt(p []byte, off int64) (int, error) {
+	if w.file == nil {
+		return bytes.NewReader(w.mem).ReadAt(p, off)
+	}
+	n, err := w.file.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("read the index back: %w", err)
+	}
+	return n, err
+}
+
+func (w *spool) close() error {
 	w.mem = nil
 	if w.file == nil {
 		return nil
@@ -112,11 +138,13 @@ func (w *indexWriter) close() error {
 // space is a row of pieces of one size within a partition: its reserved area,
 // or its blocks. Only the last piece may be shorter.
 type space struct {
+	area  Area
 	base  int64 // of piece 0, from the start of the partition
 	size  int64 // bytes of all pieces
 	piece int64 // bytes of one
 	count int64 // of pieces in the index; trailing ones may be missing
-	elems int64 // where in the file the element of piece 0 stands
+	index io.ReaderAt
+	elems int64 // where in it the element of piece 0 stands
 }
 
 // length is the number of raw bytes of piece i.
@@ -128,12 +156,13 @@ func (s *space) end() int64 { return s.base + s.size }
 // indexCounts are the two counts in an $INDEX payload.
 type indexCounts struct{ reserved, blocks int64 }
 
-// size is the length of a payload with these counts.
-func (c indexCounts) size() int64 { return 8 + elementSize*(c.reserved+c.blocks) }
+// size is the length of a payload with these counts, whose block elements have
+// elem bytes each.
+func (c indexCounts) size(elem int64) int64 { return 8 + elementSize*c.reserved + elem*c.blocks }
 
 // readCounts reads them from the payload of an $INDEX of size bytes at pos,
 // and compares them with its length.
-func readCounts(r io.ReaderAt, pos, size int64) (c indexCounts, err error) {
+func readCounts(r io.ReaderAt, pos, size, elem int64) (c indexCounts, err error) {
 	count := func(off int64, name string) (int64, error) {
 		var b [4]byte
 		if off > pos+size-4 {
@@ -154,7 +183,7 @@ func readCounts(r io.ReaderAt, pos, size int64) (c indexCounts, err error) {
 	if c.blocks, err = count(pos+4+c.reserved*elementSize, "block"); err != nil {
 		return c, err
 	}
-	if c.size() != size {
+	if c.size(elem) != size {
 		return c, damaged("$INDEX at byte %d: %d reserved pieces and %d blocks do not make its length %d", pos, c.reserved, c.blocks, size)
 	}
 	return c, nil

@@ -30,15 +30,18 @@ type VerifyResult struct {
 // maxDamage is how many damaged places are listed.
 const maxDamage = 10_000
 
-// Verify reads every stored block, decodes it and compares its MD5, and those
-// of all metadata. It goes on behind damage, which is listed in the result; its
+// Verify reads every block that the point in time stores, in whichever file of
+// its chain, decodes it and compares its MD5 and, where there is one, its
+// BLAKE3, and the MD5 of all metadata of these files. It goes on behind damage, which is listed in the result; its
 // error means that it could not be carried out. progress, which may be nil, is
 // told of raw bytes as they are done.
 func (c *Chain) Verify(ctx context.Context, progress func(bytes int64)) (*VerifyResult, error) {
 	v := &verifier{progress: progress}
-	for i := range c.metas {
-		if err := c.metas[i].check(c.blob); err != nil {
-			v.damage(Damage{Err: err})
+	for _, f := range c.files {
+		for i := range f.metas {
+			if err := f.metas[i].check(f.blob); err != nil {
+				v.damage(Damage{Err: fmt.Errorf("%s: %w", f.name, err)})
+			}
 		}
 	}
 	for d, cd := range c.disks {
@@ -68,10 +71,9 @@ func (v *verifier) damage(d Damage) {
 
 // verifyItem is a row of pieces in one space.
 type verifyItem struct {
-	space    *space
-	first, n int64
-	buf      []byte
-	bad      []Damage
+	row
+	buf []byte
+	bad []Damage
 }
 
 func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
@@ -85,6 +87,7 @@ func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
 				return io.EOF
 			}
 			it.space, it.first, it.n = r.space, r.first, r.n
+			it.strong = append(it.strong[:0], r.strong...)
 			return err
 		},
 		Work: func(it *verifyItem) error {
@@ -94,7 +97,7 @@ func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
 				it.buf = make([]byte, size)
 			}
 			it.bad = it.bad[:0]
-			return vol.check(s, it.first, it.n, it.buf[:size], func(piece int64, err error) error {
+			return vol.check(&it.row, it.buf[:size], func(piece int64, err error) error {
 				it.bad = append(it.bad, Damage{Disk: number, Partition: vol.Doc.Header.Number, Err: err,
 					Extent: block.Extent{Off: s.base + piece*s.piece, Len: s.length(piece)}})
 				return nil
@@ -124,32 +127,63 @@ const Chunk = 1 << 20
 type row struct {
 	space    *space
 	first, n int64
+	strong   []*[strongSize]byte // their hashes, nil where there is none
 }
 
-// rows yields all stored pieces of the volume, at most chunk bytes together.
+// rows yields all stored pieces of the volume, at most chunk bytes together; a
+// row is good until the next one.
 func (v *Volume) rows(chunk int64) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		for i := range v.spaces {
-			s := &v.spaces[i]
-			per := max(chunk/s.piece, 1)
-			ok := v.walk(s, func(e block.Extent, err error) bool {
-				if err != nil {
-					yield(row{}, err)
-					return false
-				}
-				first := (e.Off - s.base) / s.piece
-				for n := (e.Len + s.piece - 1) / s.piece; n > 0; {
-					k := min(n, per)
-					if !yield(row{s, first, k}, nil) {
-						return false
-					}
-					first, n = first+k, n-k
-				}
-				return true
-			})
-			if !ok {
+			if !v.spaceRows(&v.spaces[i], chunk, yield) {
 				return
 			}
 		}
 	}
+}
+
+func (v *Volume) spaceRows(s *space, chunk int64, yield func(row, error) bool) bool {
+	per := max(chunk/s.piece, 1)
+	cur := row{space: s}
+	next, err := v.records(s)
+	for err == nil {
+		var rec record
+		var ok bool
+		if rec, ok, err = next(); !ok || err != nil {
+			break
+		}
+		if cur.n == per || cur.n > 0 && rec.piece != cur.first+cur.n {
+			if !yield(cur, nil) {
+				return false
+			}
+			cur.n, cur.strong = 0, cur.strong[:0]
+		}
+		if cur.n == 0 {
+			cur.first = rec.piece
+		}
+		cur.n++
+		var strong *[strongSize]byte
+		if rec.hasStrong {
+			strong = &rec.strong
+		}
+		cur.strong = append(cur.strong, strong)
+	}
+	if err != nil {
+		yield(row{}, err)
+		return false
+	}
+	return cur.n == 0 || yield(cur, nil)
+}
+
+// records gives the stored pieces of a space with all that is known of them,
+// one for each call.
+func (v *Volume) records(s *space) (func() (record, bool, error), error) {
+	if s.area == Reserved {
+		return v.tables[len(v.tables)-1].reader(Reserved).next, nil
+	}
+	state, err := newState(v.tables)
+	if err != nil {
+		return nil, err
+	}
+	return state.next, nil
 }

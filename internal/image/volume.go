@@ -8,6 +8,8 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/zeebo/blake3"
+
 	"ingot/internal/block"
 	"ingot/internal/image/internal/frame"
 	"ingot/internal/image/internal/md5lanes"
@@ -22,7 +24,8 @@ type Volume struct {
 	chain  *Chain
 	level  frame.Level
 	size   int64
-	spaces []space // ascending, apart
+	spaces []space  // ascending, apart
+	tables []*table // the indexes, a full one first; the last is of the point's own file
 	pool   sync.Pool
 }
 
@@ -55,7 +58,7 @@ func (v *Volume) elements(s *space, f func(piece int64, e *element) bool) error 
 	buf := make([]byte, step*elementSize)
 	for i := int64(0); i < s.count; i += step {
 		n := min(step, s.count-i)
-		if _, err := v.chain.blob.ReadAt(buf[:n*elementSize], s.elems+i*elementSize); err != nil {
+		if _, err := s.index.ReadAt(buf[:n*elementSize], s.elems+i*elementSize); err != nil {
 			return fmt.Errorf("read the index of partition %d: %w", v.Doc.Header.Number, err)
 		}
 		for k := range n {
@@ -188,29 +191,36 @@ func (v *Volume) tools() *tools {
 // they are together; those not stored become zeros. bad is told of every piece
 // that is damaged; what it returns ends the load, nil goes on.
 func (v *Volume) load(s *space, first, n int64, dst []byte, bad func(piece int64, err error) error) error {
-	return v.pass(s, first, n, dst, true, bad)
+	return v.pass(&row{space: s, first: first, n: n}, dst, true, bad)
 }
 
-// check is load for the sake of the hashes alone: what dst holds afterwards is
-// not defined, since content that can be hashed where it was read stays there.
-func (v *Volume) check(s *space, first, n int64, dst []byte, bad func(piece int64, err error) error) error {
-	return v.pass(s, first, n, dst, false, bad)
+// check is load for the sake of the hashes alone, the strong ones too: what dst
+// holds afterwards is not defined, since content that can be hashed where it was
+// read stays there.
+func (v *Volume) check(r *row, dst []byte, bad func(piece int64, err error) error) error {
+	return v.pass(r, dst, false, bad)
 }
 
-func (v *Volume) pass(s *space, first, n int64, dst []byte, keep bool, bad func(int64, error) error) error {
+func (v *Volume) pass(r *row, dst []byte, keep bool, bad func(int64, error) error) error {
 	t := v.tools()
 	defer v.pool.Put(t)
-	if err := v.readElements(t, s, first, n); err != nil {
+	if err := v.readElements(t, r.space, r.first, r.n); err != nil {
 		return err
 	}
-	for i := int64(0); i < n; {
+	for i := int64(0); i < r.n; {
 		group := v.group(t.elems[i:])
-		lo := i * s.piece
-		hi := min(lo+group*s.piece, int64(len(dst)))
+		lo := i * r.space.piece
+		hi := min(lo+group*r.space.piece, int64(len(dst)))
 		if t.elems[i].size == 0 {
 			clear(dst[lo:hi])
-		} else if err := v.passGroup(t, s, first+i, t.elems[i:i+group], dst[lo:hi], keep, bad); err != nil {
-			return err
+		} else {
+			part := row{space: r.space, first: r.first + i, n: group}
+			if r.strong != nil {
+				part.strong = r.strong[i : i+group]
+			}
+			if err := v.passGroup(t, &part, t.elems[i:i+group], dst[lo:hi], keep, bad); err != nil {
+				return err
+			}
 		}
 		i += group
 	}
@@ -227,7 +237,7 @@ func (v *Volume) readElements(t *tools, s *space, first, n int64) error {
 	clear(t.elems)
 	have := max(min(n, s.count-first), 0)
 	raw := t.raw[:have*elementSize]
-	if _, err := v.chain.blob.ReadAt(raw, s.elems+first*elementSize); err != nil && have > 0 {
+	if _, err := s.index.ReadAt(raw, s.elems+first*elementSize); err != nil && have > 0 {
 		return fmt.Errorf("read the index: %w", err)
 	}
 	for i := range have {
@@ -256,30 +266,19 @@ func (v *Volume) group(es []element) int64 {
 }
 
 // passGroup reads, decodes and hashes neighbouring stored pieces.
-func (v *Volume) passGroup(t *tools, s *space, first int64, es []element, dst []byte, keep bool, bad func(int64, error) error) error {
-	stored, err := v.readStored(t, s, es)
+func (v *Volume) passGroup(t *tools, r *row, es []element, dst []byte, keep bool, bad func(int64, error) error) error {
+	stored, err := v.readStored(t, r.space, es)
 	if err != nil {
-		if len(es) == 1 {
-			return bad(first, v.where(s, first, err))
-		}
-		// One of them is out of bounds or cannot be read: find out which.
-		for i := range es {
-			lo := int64(i) * s.piece
-			hi := min(lo+s.piece, int64(len(dst)))
-			if err := v.passGroup(t, s, first+int64(i), es[i:i+1], dst[lo:hi], keep, bad); err != nil {
-				return err
-			}
-		}
-		return nil
+		return v.passSingly(t, r, es, dst, keep, bad, err)
 	}
-	failed := t.decode(es, stored, dst, s.piece, keep)
+	failed := t.decode(r, es, stored, dst, keep)
 	for i := range es {
 		err := failed[i]
 		if err == nil && t.sums[i] != es[i].sum {
 			err = errors.New("its MD5 is wrong")
 		}
 		if err != nil {
-			if err := bad(first+int64(i), v.where(s, first+int64(i), err)); err != nil {
+			if err := bad(r.first+int64(i), v.where(r.space, r.first+int64(i), err)); err != nil {
 				return err
 			}
 		}
@@ -287,32 +286,58 @@ func (v *Volume) passGroup(t *tools, s *space, first int64, es []element, dst []
 	return nil
 }
 
+// passSingly goes through pieces one by one when they could not be read
+// together: one of them is out of bounds, or cannot be read.
+func (v *Volume) passSingly(t *tools, r *row, es []element, dst []byte, keep bool, bad func(int64, error) error, cause error) error {
+	if len(es) == 1 {
+		return bad(r.first, v.where(r.space, r.first, cause))
+	}
+	for i := range es {
+		lo := int64(i) * r.space.piece
+		hi := min(lo+r.space.piece, int64(len(dst)))
+		one := row{space: r.space, first: r.first + int64(i), n: 1}
+		if r.strong != nil {
+			one.strong = r.strong[i : i+1]
+		}
+		if err := v.passGroup(t, &one, es[i:i+1], dst[lo:hi], keep, bad); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // decode brings the pieces of stored into dst and hashes them into sums. With
 // keep unset, content that lies in stored as it is is hashed there. It returns
-// the errors by their place.
-func (t *tools) decode(es []element, stored, dst []byte, piece int64, keep bool) map[int]error {
+// the errors by their place; a strong hash that is wrong is one.
+func (t *tools) decode(r *row, es []element, stored, dst []byte, keep bool) map[int]error {
 	failed := make(map[int]error)
 	inDst, inStored := t.places[0].reset(), t.places[1].reset()
 	at := 0
 	for i := range es {
-		lo := int64(i) * piece
-		raw := dst[lo:min(lo+piece, int64(len(dst)))]
+		lo := int64(i) * r.space.piece
+		raw := dst[lo:min(lo+r.space.piece, int64(len(dst)))]
 		one := stored[at : at+int(es[i].size)]
-		if content, ok := t.dec.Raw(one); ok && !keep && len(content) == len(raw) {
-			inStored.add(i, at+cap(one)-cap(content), len(raw))
-		} else if n, err := t.dec.Decode(raw, one); err != nil {
+		at += int(es[i].size)
+		content, ok := t.dec.Raw(one)
+		if ok = ok && !keep && len(content) == len(raw); ok {
+			inStored.add(i, at-len(one)+cap(one)-cap(content), len(raw))
+		} else if n, err := t.dec.Decode(raw, one); err != nil || n != len(raw) {
+			if err == nil {
+				err = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
+			}
 			failed[i] = err
 			clear(raw)
-		} else if n != len(raw) {
-			failed[i] = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
-			clear(raw)
+			continue
 		} else {
 			inDst.add(i, int(lo), n)
+			content = raw
 		}
-		at += int(es[i].size)
+		if r.strong != nil && r.strong[i] != nil && blake3.Sum256(content) != *r.strong[i] {
+			failed[i] = errors.New("its BLAKE3 is wrong")
+		}
 	}
-	inDst.hash(t.sums, dst, int(piece))
-	inStored.hash(t.sums, stored, int(piece))
+	inDst.hash(t.sums, dst, int(r.space.piece))
+	inStored.hash(t.sums, stored, int(r.space.piece))
 	return failed
 }
 
@@ -347,31 +372,39 @@ func (p *places) hash(sums [][md5.Size]byte, data []byte, size int) {
 	}
 }
 
-// readStored reads what is stored of neighbouring pieces, after a look at
-// whether it can be there.
+// readStored reads what is stored of neighbouring pieces, all of one file,
+// after a look at whether it can be there.
 func (v *Volume) readStored(t *tools, s *space, es []element) ([]byte, error) {
+	f := v.chain.number[int64(es[0].file)]
+	if f == nil {
+		return nil, fmt.Errorf("its index element names file %d, which is not part of this image", es[0].file)
+	}
 	var total int64
-	end := v.chain.Doc.Header.IndexPosition
 	for i := range es {
-		e := &es[i]
-		switch {
-		case !v.chain.files[int64(e.file)]:
-			return nil, fmt.Errorf("its index element names file %d, which is not part of this image", e.file)
-		case e.pos < 0 || e.pos > end || int64(e.size) > end-e.pos:
-			return nil, fmt.Errorf("its index element (position %d, length %d) does not lie in the %d bytes of data", e.pos, e.size, end)
-		case int64(e.size) > 2*s.piece+4096:
-			return nil, fmt.Errorf("its stored length %d is too much for %d bytes", e.size, s.piece)
+		if err := es[i].check(f, s.piece); err != nil {
+			return nil, err
 		}
-		total += int64(e.size)
+		total += int64(es[i].size)
 	}
 	if int64(cap(t.stored)) < total {
 		t.stored = make([]byte, total)
 	}
 	b := t.stored[:total]
-	if _, err := v.chain.blob.ReadAt(b, es[0].pos); err != nil {
-		return nil, fmt.Errorf("read image file at byte %d: %w", es[0].pos, err)
+	if _, err := f.blob.ReadAt(b, es[0].pos); err != nil {
+		return nil, fmt.Errorf("read image file %s at byte %d: %w", f.name, es[0].pos, err)
 	}
 	return b, nil
+}
+
+// check looks at whether what e says of a piece can be in file f.
+func (e *element) check(f *file, piece int64) error {
+	switch {
+	case e.pos < 0 || e.pos > f.end || int64(e.size) > f.end-e.pos:
+		return fmt.Errorf("its index element (position %d, length %d) does not lie in the %d bytes of data of %s", e.pos, e.size, f.end, f.name)
+	case int64(e.size) > 2*piece+4096:
+		return fmt.Errorf("its stored length %d is too much for %d bytes", e.size, piece)
+	}
+	return nil
 }
 
 // where puts the place into an error of one piece.

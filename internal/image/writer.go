@@ -24,26 +24,36 @@ type Writer struct {
 	file dest.Pending
 	out  *bufio.Writer
 	pos  int64
+	base *Base // nil: a full
 
-	index indexWriter
-	parts []finishedPart
-	cur   *openPart
-	metas [][]byte // of each disk: its encoded list, ready to write
-	err   error    // the first one; nothing is written after it
+	index  spool
+	strong spool
+	parts  []finishedPart
+	cur    *openPart
+	metas  [][]byte // of each disk: its encoded list, ready to write
+	taken  *file    // nil, or the file whose other metadata goes into the new one as it is
+	encode func(*Document) ([]byte, error)
+	err    error // the first one; nothing is written after it
 }
 
-// finishedPart is a partition whose index lies in the indexWriter.
+// finishedPart is a partition whose index and hashes lie in the spools.
 type finishedPart struct {
-	disk int
-	size int64
-	sum  [md5.Size]byte
+	disk          int
+	index, strong section
+	others        []metaBlock // of the file taken
 }
+
+// section is a part of a spool.
+type section struct{ off, size int64 }
 
 // openPart is the partition that is being written.
 type openPart struct {
-	counts indexCounts
-	next   [2]int64 // the number of the next element, of each area
-	start  int64    // of its payload in the indexWriter
+	counts        indexCounts // blocks: all there are
+	next          [2]int64    // the number of the next piece, of each area
+	index, strong int64       // where its payloads begin in the spools
+	countAt       int64       // where the number of its blocks stands
+	elems         int64       // of its blocks, so far
+	under         *underlay   // nil: a full
 }
 
 // Area is one of the two rows of pieces a partition is stored in.
@@ -60,6 +70,11 @@ type Options struct {
 	// TempDir is where the index of a large disk waits; "" is the system's
 	// folder for temporary files.
 	TempDir string
+	// Base is what a differential or incremental is based on; nil makes a full.
+	Base *Base
+	// FullIndex has the index list all blocks, and not only those that changed:
+	// such a file is larger, and is read without looking into those before it.
+	FullIndex bool
 }
 
 // Create begins the image file name in store. The positions and counts in doc
@@ -69,8 +84,14 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), index: indexWriter{dir: opts.TempDir, sum: md5.New()}}, nil
+	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
+	return &Writer{
+		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), base: opts.Base, encode: encodeDocument,
+		index: spool{dir: opts.TempDir}, strong: spool{dir: opts.TempDir},
+	}, nil
 }
+
+func encodeDocument(doc *Document) ([]byte, error) { return json.Marshal(doc) }
 
 // Size is the number of bytes written so far.
 func (w *Writer) Size() int64 { return w.pos }
@@ -95,12 +116,27 @@ func (w *Writer) Disk(track0 []byte, ebrs []disk.BootRecord) error {
 // its reserved area and so many blocks.
 func (w *Writer) Begin(reserved, blocks int64) error {
 	c := indexCounts{reserved, blocks}
-	if c.size() > 1<<32-1 || blocks > 1<<31-1 {
+	if c.size(deltaSize) > 1<<32-1 || blocks > 1<<31-1 {
 		return w.fail(fmt.Errorf("write partition: %d blocks are more than an index can hold; choose a larger block size", blocks))
 	}
-	w.index.sum.Reset()
-	w.cur = &openPart{counts: c, start: w.index.size}
+	w.cur = &openPart{counts: c, index: w.index.size, strong: w.strong.size}
+	if w.base != nil {
+		var err error
+		if w.cur.under, err = w.base.underlay(len(w.metas)-1, w.partOfDisk(), w.doc.Header.DeltaIndex); err != nil {
+			return w.fail(err)
+		}
+	}
 	return w.count(reserved)
+}
+
+// partOfDisk is the number of the current partition on the current disk, from 0.
+func (w *Writer) partOfDisk() (n int) {
+	for i := range w.parts {
+		if w.parts[i].disk == len(w.metas)-1 {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *Writer) count(n int64) error {
@@ -109,7 +145,8 @@ func (w *Writer) count(n int64) error {
 }
 
 // Put stores a batch. Batches of an area come in ascending order; blocks that
-// are left out between them are recorded as free.
+// are left out between them are recorded as free. The reserved area is always
+// stored whole, so that no later file names its pieces.
 func (w *Writer) Put(a Area, b *Batch) error {
 	if w.err != nil {
 		return w.err
@@ -129,18 +166,62 @@ func (w *Writer) Put(a Area, b *Batch) error {
 	if b.First+int64(len(b.Lens)) > total {
 		return w.fail(fmt.Errorf("store blocks %d to %d: there are %d", b.First, b.First+int64(len(b.Lens))-1, total))
 	}
-	var raw [elementSize]byte
 	for i, n := range b.Lens {
+		if n == Same {
+			if err := w.keep(a, b.First+int64(i)); err != nil {
+				return err
+			}
+			continue
+		}
 		e := element{pos: w.pos, sum: b.Sums[i], size: uint32(n), file: uint16(w.doc.Header.FileNumber)}
 		w.pos += int64(n)
-		e.encode(raw[:])
-		if _, err := w.index.Write(raw[:]); err != nil {
-			return w.fail(err)
+		rec := record{piece: b.First + int64(i), element: e, strong: b.Strong[i], hasStrong: true}
+		if err := w.put(a, &rec); err != nil {
+			return err
 		}
 	}
 	w.cur.next[a] += int64(len(b.Lens))
 	_, err := w.out.Write(b.Data)
 	return w.fail(err)
+}
+
+// put appends an element to the index, and its hash to those.
+func (w *Writer) put(a Area, r *record) error {
+	var raw [deltaSize]byte
+	r.encode(raw[:])
+	n := elementSize
+	if a == Blocks {
+		w.cur.elems++
+		if w.doc.Header.DeltaIndex {
+			binary.LittleEndian.PutUint32(raw[elementSize:], uint32(r.piece))
+			n = deltaSize
+		}
+	}
+	if _, err := w.index.Write(raw[:n]); err != nil {
+		return w.fail(err)
+	}
+	if r.size == 0 {
+		return nil
+	}
+	_, err := w.strong.Write(r.strong[:])
+	return w.fail(err)
+}
+
+// keep records that a block is as in the parent.
+func (w *Writer) keep(a Area, piece int64) error {
+	if a == Reserved || w.cur.under == nil {
+		return w.fail(fmt.Errorf("store block %d: there is no parent that has it", piece))
+	}
+	rec, must, err := w.cur.under.kept(piece)
+	switch {
+	case err != nil:
+		return w.fail(err)
+	case rec.size == 0:
+		return w.fail(fmt.Errorf("store block %d: the parent does not hold it", piece))
+	case !must:
+		return nil
+	}
+	return w.put(a, &rec)
 }
 
 // skipTo records the blocks before number n as free.
@@ -149,15 +230,35 @@ func (w *Writer) skipTo(a Area, n int64) error {
 	if gap < 0 {
 		return w.fail(fmt.Errorf("store block %d: %d was stored before", n, w.cur.next[a]-1))
 	}
-	zero := make([]byte, min(gap, 4096)*elementSize)
-	for gap > 0 {
-		k := min(gap, 4096)
-		if _, err := w.index.Write(zero[:k*elementSize]); err != nil {
-			return w.fail(err)
+	if a == Blocks && w.doc.Header.DeltaIndex {
+		if err := w.free(w.cur.next[a], n); err != nil {
+			return err
 		}
-		gap -= k
+	} else if err := writeGap(&w.index, gap); err != nil {
+		return w.fail(err)
+	} else if a == Blocks {
+		w.cur.elems += gap
 	}
 	w.cur.next[a] = n
+	return nil
+}
+
+// free lists the blocks from number from on, and before end, as free in a delta
+// index, where the files before it do not say so.
+func (w *Writer) free(from, end int64) error {
+	for w.cur.under != nil {
+		piece, err := w.cur.under.listed(from, end)
+		if err != nil {
+			return w.fail(err)
+		}
+		if piece < 0 {
+			return nil
+		}
+		if err := w.put(Blocks, &record{piece: piece}); err != nil {
+			return err
+		}
+		from = piece + 1
+	}
 	return nil
 }
 
@@ -171,7 +272,8 @@ func (w *Writer) endReserved() error {
 		return err
 	}
 	w.cur.next[Reserved] = -1
-	return w.count(w.cur.counts.blocks)
+	w.cur.countAt = w.index.size
+	return w.count(0) // End knows how many there are
 }
 
 // End finishes the partition; blocks not stored by now are free.
@@ -185,9 +287,14 @@ func (w *Writer) End() error {
 	if err := w.skipTo(Blocks, w.cur.counts.blocks); err != nil {
 		return err
 	}
-	p := finishedPart{disk: len(w.metas) - 1, size: w.index.size - w.cur.start}
-	w.index.sum.Sum(p.sum[:0])
-	w.parts = append(w.parts, p)
+	if err := w.index.patch(w.cur.countAt, binary.LittleEndian.AppendUint32(nil, uint32(w.cur.elems))); err != nil {
+		return w.fail(err)
+	}
+	w.parts = append(w.parts, finishedPart{
+		disk:   len(w.metas) - 1,
+		index:  section{w.cur.index, w.index.size - w.cur.index},
+		strong: section{w.cur.strong, w.strong.size - w.cur.strong},
+	})
 	w.cur = nil
 	return nil
 }
@@ -202,10 +309,10 @@ func (w *Writer) Commit(ctx context.Context) error {
 	if err == nil {
 		err = ctx.Err()
 	}
-	if err != nil {
-		return errors.Join(err, w.Abort())
+	if err == nil {
+		err = w.close()
 	}
-	if err := w.index.close(); err != nil {
+	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	return w.file.Commit(ctx)
@@ -214,8 +321,10 @@ func (w *Writer) Commit(ctx context.Context) error {
 // Abort drops the file. After Commit it does nothing.
 func (w *Writer) Abort() error {
 	w.fail(errors.New("the image was given up"))
-	return errors.Join(w.index.close(), w.file.Abort())
+	return errors.Join(w.close(), w.file.Abort())
 }
+
+func (w *Writer) close() error { return errors.Join(w.index.close(), w.strong.close()) }
 
 func (w *Writer) writeMetadata() error {
 	w.doc.Header.IndexPosition = w.pos
@@ -224,8 +333,7 @@ func (w *Writer) writeMetadata() error {
 	if err := w.doc.check(); err != nil {
 		return fmt.Errorf("write image metadata: %w", err)
 	}
-	payloads, err := w.index.reader()
-	if err != nil {
+	if err := errors.Join(w.index.settle(), w.strong.settle()); err != nil {
 		return err
 	}
 	next := 0
@@ -233,17 +341,26 @@ func (w *Writer) writeMetadata() error {
 		w.write(list)
 		for ; next < len(w.parts) && w.parts[next].disk == d; next++ {
 			p := &w.parts[next]
-			m := metaBlock{name: nameIndex, size: p.size, sum: p.sum, flags: flagLast}
-			w.write(m.encode())
-			n, err := io.CopyN(w.out, payloads, p.size)
-			w.pos += n
-			w.fail(err)
+			for i := range p.others {
+				w.writeTaken(&p.others[i])
+			}
+			if p.strong.size > 0 {
+				w.writeSection(metaBlock{name: nameStrong}, &w.strong, p.strong)
+			}
+			w.writeSection(metaBlock{name: nameIndex, flags: flagLast}, &w.index, p.index)
 		}
 	}
 	root := w.pos
-	text, err := json.Marshal(w.doc)
+	text, err := w.encode(w.doc)
 	if err != nil {
 		return fmt.Errorf("write image metadata: %w", err)
+	}
+	if w.taken != nil {
+		for i := range w.taken.root {
+			if m := &w.taken.root[i]; m.name != nameJSON {
+				w.writeTaken(m)
+			}
+		}
 	}
 	m, payload := newMeta(nameJSON, text, true)
 	w.write(m.encode())
@@ -253,7 +370,36 @@ func (w *Writer) writeMetadata() error {
 	return w.err
 }
 
+// writeSection writes a metadata block whose payload waits in a spool.
+func (w *Writer) writeSection(m metaBlock, s *spool, at section) {
+	h := md5.New()
+	if _, err := io.Copy(h, io.NewSectionReader(s, at.off, at.size)); err != nil {
+		w.fail(err)
+		return
+	}
+	m.size = at.size
+	h.Sum(m.sum[:0])
+	w.write(m.encode())
+	n, err := io.CopyN(w.out, io.NewSectionReader(s, at.off, at.size), at.size)
+	w.pos += n
+	w.fail(err)
+}
+
+// writeTaken writes a metadata block of the file taken, which is not the last of
+// its list here.
+func (w *Writer) writeTaken(m *metaBlock) {
+	head := *m
+	head.flags &^= flagLast
+	w.write(head.encode())
+	n, err := io.Copy(w.out, io.NewSectionReader(w.taken.blob, m.pos, m.size))
+	w.pos += n
+	w.fail(err)
+}
+
 func (w *Writer) write(b []byte) {
+	if w.err != nil {
+		return
+	}
 	n, err := w.out.Write(b)
 	w.pos += int64(n)
 	w.fail(err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"ingot/internal/dest"
@@ -22,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) dest.Store) {
 		test func(t *testing.T)
 	}{
 		{"unseen before commit", s.unseen}, {"whole after commit", s.whole}, {"never replaced", s.neverReplaced},
+		{"rename", s.rename}, {"copied by the store", s.copied},
 		{"names", s.badNames}, {"remove", s.remove}, {"free", s.free},
 	} {
 		t.Run(c.name, c.test)
@@ -114,6 +116,76 @@ func (s suite) neverReplaced(t *testing.T) {
 		t.Errorf("the second of two commits of one name: %v", err)
 	}
 	s.names(t)
+}
+
+func (s suite) rename(t *testing.T) {
+	if err := s.write(t, "d.mrimgx").Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := s.names(t)
+	if err := s.open(t).Rename(t.Context(), "d.mrimgx", "b.mrimgx"); err != nil {
+		t.Fatal(err)
+	}
+	if after := s.names(t); len(after) != len(before)-1 || slices.Contains(after, "d.mrimgx") {
+		t.Errorf("after the rename there are %v", after)
+	}
+	if err := s.open(t).Rename(t.Context(), "d.mrimgx", "b.mrimgx"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("rename of nothing: %v", err)
+	}
+	for _, bad := range []string{"", "../x", "a/b"} {
+		if s.open(t).Rename(t.Context(), "b.mrimgx", bad) == nil {
+			t.Errorf("%q was taken as a name", bad)
+		}
+	}
+}
+
+// copied has a store that can copy by itself do so, between writes of odd
+// lengths.
+func (s suite) copied(t *testing.T) {
+	b, err := s.open(t).Open(t.Context(), "b.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	p, err := s.open(t).Create(t.Context(), "e.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := p.(dest.Copier)
+	if !ok {
+		if err := p.Abort(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	_, err = p.Write(s.data[:777])
+	for off, n := int64(777), int64(0); off < b.Size() && err == nil; off += n {
+		n = min(50_001, b.Size()-off)
+		err = c.CopyFrom(b, off, n)
+	}
+	if err == nil && c.CopyFrom(b, b.Size()-5, 10) == nil {
+		t.Error("a copy over the end was taken")
+	}
+	if err = errors.Join(err, p.Abort()); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = s.open(t).Create(t.Context(), "e.mrimgx"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Write(s.data[:777])
+	err = errors.Join(err, p.(dest.Copier).CopyFrom(b, 777, 70_000))
+	_, werr := p.Write(s.data[70_777:])
+	if err := errors.Join(err, werr, p.Commit(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	e, err := s.open(t).Open(t.Context(), "e.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if got, err := io.ReadAll(io.NewSectionReader(e, 0, e.Size())); err != nil || !bytes.Equal(got, s.data) {
+		t.Errorf("the copy differs, %v", err)
+	}
 }
 
 func (s suite) badNames(t *testing.T) {

@@ -37,13 +37,20 @@ func (m *Memory) Get(name string) []byte {
 
 // Create implements dest.Store.
 func (m *Memory) Create(_ context.Context, name string) (dest.Pending, error) {
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
-		return nil, fmt.Errorf("%q cannot be a name", name)
+	if err := checkName(name); err != nil {
+		return nil, err
 	}
 	if m.Get(name) != nil {
 		return nil, fmt.Errorf("create %s: %w", name, dest.ErrExist)
 	}
 	return &memPending{m: m, name: name}, nil
+}
+
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
+		return fmt.Errorf("%q cannot be a name", name)
+	}
+	return nil
 }
 
 // Open implements dest.Store.
@@ -75,6 +82,22 @@ func (m *Memory) Remove(_ context.Context, name string) error {
 		return fmt.Errorf("remove %s: %w", name, fs.ErrNotExist)
 	}
 	delete(m.files, name)
+	return nil
+}
+
+// Rename implements dest.Store.
+func (m *Memory) Rename(_ context.Context, from, to string) error {
+	if err := checkName(to); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, ok := m.files[from]
+	if !ok {
+		return fmt.Errorf("rename %s: %w", from, fs.ErrNotExist)
+	}
+	delete(m.files, from)
+	m.files[to] = data
 	return nil
 }
 

@@ -114,6 +114,22 @@ func (s *Store) Remove(_ context.Context, name string) error {
 	return syncFolder(s.path)
 }
 
+// Rename implements dest.Store.
+func (s *Store) Rename(_ context.Context, from, to string) error {
+	old, err := s.join(from)
+	if err != nil {
+		return err
+	}
+	path, err := s.join(to)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(old, path); err != nil {
+		return fmt.Errorf("put an image file in the place of another: %w", err)
+	}
+	return syncFolder(s.path)
+}
+
 // Free implements dest.Store.
 func (s *Store) Free(context.Context) (int64, error) {
 	n, err := freeBytes(s.path)
@@ -155,6 +171,19 @@ func (p *pending) Write(b []byte) (int, error) {
 		return n, fmt.Errorf("write image file: %w", err)
 	}
 	return n, nil
+}
+
+// CopyFrom implements dest.Copier.
+func (p *pending) CopyFrom(b dest.Blob, off, n int64) error {
+	if off < 0 || n < 0 || off > b.Size()-n {
+		return fmt.Errorf("copy %d bytes from byte %d of a file of %d", n, off, b.Size())
+	}
+	src, _ := b.(blob)
+	err := p.out.copyFrom(src.File, b, off, n)
+	if err != nil {
+		return fmt.Errorf("copy to image file: %w", err)
+	}
+	return nil
 }
 
 func (p *pending) Commit(context.Context) error {

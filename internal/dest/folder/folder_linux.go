@@ -2,6 +2,7 @@ package folder
 
 import (
 	"errors"
+	"io"
 	"os"
 	"unsafe"
 
@@ -90,13 +91,18 @@ func (o *output) Write(p []byte) (int, error) {
 
 func (o *output) throughCache(p []byte) (int, error) {
 	n, err := o.f.WriteAt(p, o.end)
-	o.end += int64(n)
+	o.wrote(int64(n))
+	return n, err
+}
+
+// wrote counts n bytes at the end, and has the kernel begin to write out.
+func (o *output) wrote(n int64) {
+	o.end += n
 	if o.end-o.begun >= flushStep {
 		// A hint: where it is not supported the sync at the end does the work.
 		_ = unix.SyncFileRange(int(o.f.Fd()), o.begun, o.end-o.begun, unix.SYNC_FILE_RANGE_WRITE)
 		o.begun = o.end
 	}
-	return n, err
 }
 
 // finish writes what is left; its odd length has to go through the cache.
@@ -107,6 +113,30 @@ func (o *output) finish() error {
 	_, err := o.throughCache(o.buf)
 	return errors.Join(err, o.close())
 }
+
+// copyFrom appends bytes of another file: in the kernel where src, which may be
+// nil, and the file system allow it, which costs no bytes at all where extents
+// can be shared.
+func (o *output) copyFrom(src *os.File, r io.ReaderAt, off, n int64) error {
+	// What comes next has any length: it goes by way of the cache.
+	if err := o.finish(); err != nil {
+		return err
+	}
+	for n > 0 && src != nil {
+		from, to := off, o.end
+		k, err := unix.CopyFileRange(int(src.Fd()), &from, int(o.f.Fd()), &to, int(min(n, flushStep)), 0)
+		if err != nil || k <= 0 {
+			break // not between these two: the loop below has the last word
+		}
+		off, n = off+int64(k), n-int64(k)
+		o.wrote(int64(k))
+	}
+	_, err := io.Copy(onlyWriter{o}, io.NewSectionReader(r, off, n))
+	return err
+}
+
+// onlyWriter hides all but Write.
+type onlyWriter struct{ io.Writer }
 
 func (o *output) close() error {
 	if o.direct == nil {

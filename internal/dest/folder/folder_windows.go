@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"io"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -30,6 +31,12 @@ func forget(*os.File) {}
 type output struct{ *os.File }
 
 func newOutput(f *os.File) *output { return &output{f} }
+
+// copyFrom appends bytes of another file.
+func (o *output) copyFrom(_ *os.File, r io.ReaderAt, off, n int64) error {
+	_, err := io.Copy(o.File, io.NewSectionReader(r, off, n))
+	return err
+}
 
 func (*output) finish() error { return nil }
 

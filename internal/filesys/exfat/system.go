@@ -138,7 +138,7 @@ func (v *Volume) checkBits() error {
 		return err
 	}
 	budget := int64(checkChained)
-	return v.folders(checkFolders, func(n *node, err error) error {
+	return v.folders(checkFolders, func(n *node, _ error) error {
 		if n == nil { // what cannot be read is no proof of anything
 			return nil
 		}
@@ -148,7 +148,7 @@ func (v *Volume) checkBits() error {
 				c = v.space.Row(n.file.first, 1)
 			}
 		}
-		err = claim(bits, c, fmt.Sprintf("%q", n.Name()))
+		err := claim(bits, c, fmt.Sprintf("%q", n.Name()))
 		if _, broken := err.(brokenChain); broken {
 			return nil // nor is this
 		}

@@ -73,9 +73,6 @@ func interleave(t testing.TB, dir string, size int) {
 		if _, err := fs[k%3].Write(content(size*2+k, k)); err != nil {
 			t.Fatal(err)
 		}
-		if err := fs[k%3].Sync(); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -9,9 +9,10 @@
 // The main loop: Open parses the boot sector, reads all tables once in pieces
 // of 1 MiB side by side and counts. A cluster is used when its entry in any of
 // the tables is not zero; a bad one counts as used. If what was read holds
-// together, Used is everything before the first cluster and the used clusters,
-// and each walk reads the tables anew and ends with an error when the count
-// has changed. If not, Facts.WholeReason says why, and Used is all of the
+// together, and no file or folder of the first 500 folders (up to a million
+// clusters) lies in a cluster that is marked as free, Used is everything before
+// the first cluster and the used clusters, and each walk reads the tables anew
+// and ends with an error when the count has changed. If not, Facts.WholeReason says why, and Used is all of the
 // partition.
 //
 // Files are read by way of the table in use. A file has its long name, and is

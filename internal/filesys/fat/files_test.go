@@ -164,7 +164,10 @@ func TestChains(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := disk(bytes.Clone(fresh))
 			c.edit(d)
-			again := open(t, d)
+			again, err := Open(d)
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, list := again.Files().ReadDir("EFI/Microsoft")
 			check := func(what string, err error, want string) {
 				if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -205,7 +208,11 @@ func TestEndless(t *testing.T) {
 			d[at] = 0xe5
 		}
 	}
-	if _, err := open(t, d).Files().ReadDir("many"); err == nil || !strings.Contains(err.Error(), "does not end") {
+	again, err := Open(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Files().ReadDir("many"); err == nil || !strings.Contains(err.Error(), "does not end") {
 		t.Error(fmt.Sprint("an endless folder gave ", err))
 	}
 }

@@ -118,7 +118,7 @@ func TestFlips(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 9))
 	for _, d := range seeds(t) {
 		hot := hotAreas(d)
-		for range 3000 {
+		for turn := range 3000 {
 			undo := map[int64]byte{}
 			for range 1 << rng.IntN(4) {
 				e := hot[rng.IntN(len(hot))]
@@ -129,6 +129,9 @@ func TestFlips(t *testing.T) {
 				d[at] ^= 1 << rng.IntN(8)
 			}
 			exercise(t, d)
+			if turn%20 == 0 {
+				nothingLost(t, d)
+			}
 			for at, b := range undo {
 				d[at] = b
 			}

@@ -103,6 +103,9 @@ func (v *Volume) load() error {
 			return err
 		}
 	}
+	if err := v.checkTree(); err != nil {
+		return err
+	}
 	v.facts.FreeClusters = v.boot.TotalClusters - t.used
 	v.facts.UsedBytes = v.boot.DataStart + t.used*v.boot.ClusterSize
 	v.used = usedMap{v, t.used}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ingot/internal/dest/folder"
+	"ingot/internal/image"
+)
+
+func newSets(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "sets FOLDER",
+		Short: "List the backup sets in a folder",
+		Long: `List the backup sets in a folder with their points in time: when each was made,
+its type, its size, what it needs, and whether anything of that is missing.
+Image files are known by their content, whatever they are called.
+
+The exit code is 3 when a point in time cannot be restored.`,
+		Example: `  ingot sets /mnt/backup
+  ingot sets /mnt/backup --json`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error { return c.sets(cmd.Context(), a[0]) },
+	}
+}
+
+// setsView is what a folder holds.
+type setsView struct {
+	Folder string       `json:"folder"`
+	Sets   []setView    `json:"sets"`
+	Broken []brokenView `json:"unreadable"`
+}
+
+// setView is a backup set.
+type setView struct {
+	ID       string      `json:"image_id"`
+	Host     string      `json:"host"`
+	Disk     string      `json:"disk"`
+	DiskID   string      `json:"disk_id"`
+	Size     int64       `json:"bytes"`
+	Points   []pointView `json:"points"`
+	Leftover []string    `json:"leftover_files,omitempty"`
+}
+
+// pointView is a point in time.
+type pointView struct {
+	File    string    `json:"file"`
+	Type    string    `json:"type"`
+	Time    time.Time `json:"time"`
+	Size    int64     `json:"bytes"`
+	Number  int64     `json:"file_number"`
+	Files   []string  `json:"needs"`
+	Merged  []int64   `json:"merged_files,omitempty"`
+	Missing string    `json:"missing,omitempty"`
+}
+
+// brokenView is a file that looks like an image and cannot be read.
+type brokenView struct {
+	File  string `json:"file"`
+	Error string `json:"error"`
+}
+
+func (c *console) sets(ctx context.Context, path string) error {
+	store, err := folder.New(path)
+	if err != nil {
+		return err
+	}
+	sets, err := image.ReadSets(ctx, store)
+	if err != nil {
+		return err
+	}
+	v := viewSets(path, sets)
+	bad := v.bad()
+	if c.json {
+		return errors.Join(c.emit(v), bad)
+	}
+	return errors.Join(c.printSets(v), bad)
+}
+
+func viewSets(path string, sets *image.Sets) *setsView {
+	v := &setsView{Folder: path, Sets: []setView{}, Broken: []brokenView{}}
+	for _, s := range sets.Sets {
+		v.Sets = append(v.Sets, viewSet(s))
+	}
+	for _, b := range sets.Broken {
+		v.Broken = append(v.Broken, brokenView{b.Name, b.Err.Error()})
+	}
+	return v
+}
+
+func viewSet(s *image.Set) setView {
+	v := setView{ID: s.ID, Points: []pointView{}}
+	for _, m := range s.Members {
+		v.Size += m.Size
+	}
+	for _, m := range s.Leftover {
+		v.Leftover = append(v.Leftover, m.Name)
+		v.Size += m.Size
+	}
+	for _, m := range s.Points() {
+		h := &m.Doc.Header
+		d := &m.Doc.Disks[0]
+		v.Host, v.DiskID = h.NetBIOSName, d.Header.Signature
+		v.Disk = strings.TrimSpace(d.Descriptor.Description)
+		p := pointView{
+			File: m.Name, Type: h.BackupType, Time: time.Unix(h.BackupTime, 0), Size: m.Size,
+			Number: m.Number(), Merged: h.MergedFiles, Files: []string{},
+		}
+		chain, err := s.Chain(m)
+		if err != nil {
+			p.Missing = err.Error()
+		}
+		for _, f := range chain {
+			p.Files = append(p.Files, f.Name)
+		}
+		v.Points = append(v.Points, p)
+	}
+	return v
+}
+
+// bad is an error when something is not whole.
+func (v *setsView) bad() error {
+	var n int
+	for i := range v.Sets {
+		for k := range v.Sets[i].Points {
+			if v.Sets[i].Points[k].Missing != "" {
+				n++
+			}
+		}
+	}
+	switch {
+	case n > 0:
+		return fmt.Errorf("%s: %w: %d points in time cannot be restored", v.Folder, image.ErrMissing, n)
+	case len(v.Broken) > 0:
+		return fmt.Errorf("%s: %w: %d files cannot be read", v.Folder, image.ErrDamaged, len(v.Broken))
+	}
+	return nil
+}
+
+func (c *console) printSets(v *setsView) error {
+	for i := range v.Sets {
+		s := &v.Sets[i]
+		c.note("%s", strings.TrimSpace(strings.Join([]string{s.ID, s.Host, s.Disk, s.DiskID, size(s.Size)}, "  ")))
+		tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+		for k := range s.Points {
+			p := &s.Points[k]
+			state := "needs " + strings.Join(p.Files[:max(len(p.Files)-1, 0)], ", ")
+			switch {
+			case p.Missing != "":
+				state = "CANNOT BE RESTORED: " + p.Missing
+			case len(p.Files) == 1:
+				state = ""
+			case len(p.Files) > 4:
+				state = fmt.Sprintf("needs %s and %d more", p.Files[0], len(p.Files)-2)
+			}
+			fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\n", p.Time.Format("2006-01-02 15:04"), p.Type, size(p.Size), p.File, state)
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+		for _, name := range s.Leftover {
+			c.note("  left by a consolidation that was cut short: %s", name)
+		}
+		c.note("")
+	}
+	for _, b := range v.Broken {
+		c.note("unreadable: %s: %s", b.File, b.Error)
+	}
+	if len(v.Sets) == 0 && len(v.Broken) == 0 {
+		c.note("%s holds no images", v.Folder)
+	}
+	return nil
+}
