@@ -127,6 +127,26 @@ func TestUnneeded(t *testing.T) {
 		}
 	})
 
+	// New contents of the page file are no reason for an incremental to grow.
+	mountedNTFS(t, dev, "rw", func(mnt string) {
+		f, err := os.OpenFile(filepath.Join(mnt, "pagefile.sys"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(noise(16*megabyte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	sh(t, "sync")
+	sh(t, ingot, "image", src, "--to", out)
+	files, err := filepath.Glob(filepath.Join(out, "*-01*"))
+	if err != nil || len(files) != 1 || fileSize(t, files[0]) > 2*megabyte {
+		t.Errorf("incrementals: %q, %v", files, err)
+	}
+
 	// Hibernated, the volume is copied whole, and that is said first.
 	mountedNTFS(t, dev, "rw", func(mnt string) {
 		f, err := os.OpenFile(filepath.Join(mnt, "hiberfil.sys"), os.O_WRONLY, 0)
