@@ -232,11 +232,14 @@ func number(t testing.TB, v *Volume, path string) int64 {
 // written to its end, one of which only the placeholder is here.
 func TestEdited(t *testing.T) {
 	path := makeVolume(t, 16<<20)
-	b := content(300000, 1)
-	mounted(t, path, "rw", func(dir string) {
+	b, text := content(300000, 1), bytes.Repeat([]byte("text"), 75000)
+	mounted(t, path, "rw,compression", func(dir string) {
 		for _, name := range []string{"encrypted", "half", "strange", "cloud"} {
 			writeFile(t, dir+"/"+name, b)
 		}
+		makeDir(t, dir+"/packed")
+		setXattr(t, dir+"/packed", "system.ntfs_attrib", []byte{0, 8, 0, 0})
+		writeFile(t, dir+"/packed/half", text)
 		setXattr(t, dir+"/cloud", "system.ntfs_reparse_data", reparseData(0x9000601a, nil))
 	})
 	d := volumetest.Load(t, path)
@@ -253,15 +256,18 @@ func TestEdited(t *testing.T) {
 	set("encrypted", func(raw []byte) { binary.LittleEndian.PutUint16(raw[12:], flagEncrypted) })
 	set("strange", func(raw []byte) { binary.LittleEndian.PutUint16(raw[12:], 2) })
 	set("half", func(raw []byte) { binary.LittleEndian.PutUint64(raw[56:], 150001) })
+	set("packed/half", func(raw []byte) { binary.LittleEndian.PutUint64(raw[56:], 150001) })
 	set("cloud", func(raw []byte) { raw[24+34] |= attrRecallAccess >> 16 })
 	v = open(t, d)
-	half := append(bytes.Clone(b[:150001]), make([]byte, 149999)...)
-	if got, err := fs.ReadFile(v.Files(), "half"); err != nil || !bytes.Equal(got, half) {
-		t.Errorf("half: %v", err)
-	}
 	mounted(t, d.Save(t), "ro", func(dir string) {
-		if got, err := os.ReadFile(dir + "/half"); err != nil || !bytes.Equal(got, half) {
-			t.Errorf("ntfs-3g sees it otherwise: %v", err)
+		for name, all := range map[string][]byte{"half": b, "packed/half": text} {
+			want := append(bytes.Clone(all[:150001]), make([]byte, 149999)...)
+			if got, err := fs.ReadFile(v.Files(), name); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if got, err := os.ReadFile(dir + "/" + name); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: ntfs-3g sees it otherwise: %v", name, err)
+			}
 		}
 	})
 	for name, text := range map[string]string{"encrypted": "encrypted (EFS)", "strange": "unknown way", "cloud": "cloud file"} {
