@@ -62,8 +62,9 @@ goes, and it goes on.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS, FAT and exFAT volumes are imaged without their free space; everything else
-is copied whole.
+NTFS, FAT and exFAT volumes are imaged without their free space, and NTFS
+volumes without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and
+shadow copies, which Windows makes anew; everything else is copied whole.
 
 --exclude leaves out the contents of files: they remain, with their size, and
 read as zeros after a restore. A pattern is matched against the path from the
@@ -94,7 +95,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
-	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too, and the files for paging, hibernation and shadow copies")
 	f.StringArrayVar(&fl.exclude, "exclude", nil, "leave out the contents of files that match, such as 'Users/*/AppData/Local/Temp/**' (repeatable)")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")

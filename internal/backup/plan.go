@@ -55,7 +55,8 @@ type Options struct {
 	// Conceal has an encrypted image keep keyed hashes in the place of MD5s, which
 	// tell who knows a content whether it is there. Ingot alone restores it then.
 	Conceal bool
-	// AllSectors images free space too (forensics, undeleting).
+	// AllSectors images free space too, and the files that are left out else:
+	// for paging, hibernation and shadow copies (forensics, undeleting).
 	AllSectors bool
 	// Exclude are patterns of files whose contents are stored as zeros; see
 	// filesys.Exclude. They do not go together with AllSectors.
@@ -83,6 +84,7 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
+	first    []string // warnings that come before the others
 	opts     Options
 	leftOut  int  // files that Options.Exclude matches
 	searched bool // by Options.Exclude, in one part at least
@@ -137,6 +139,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 		p.finish(&p.Parts[i])
 	}
 	p.excluded()
+	p.Warnings = slices.Concat(p.first, p.Warnings)
 	return p, nil
 }
 
@@ -166,9 +169,7 @@ func openParts(src Source, opts Options) ([]Part, error) {
 
 // finish settles how a chosen partition is imaged.
 func (p *Plan) finish(part *Part) {
-	for _, w := range part.Info.Warnings {
-		p.Warnings = append(p.Warnings, part.Name()+": "+w)
-	}
+	p.tell(part)
 	switch {
 	case p.opts.AllSectors:
 		part.Volume = filesys.Whole(part.Volume)
@@ -181,6 +182,8 @@ func (p *Plan) finish(part *Part) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
+	default:
+		p.leaveUnneeded(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {

@@ -26,6 +26,7 @@ type Info struct {
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
+	Hibernated               bool     // Windows will go on from hibernation; then this is the first of Warnings
 	Warnings                 []string // for the owner, each with what to do
 }
 
@@ -80,13 +81,17 @@ func openNTFS(r block.Reader, rival string) Volume {
 		return volume{info: Info{Type: "NTFS", Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
 	}
 	f := v.Facts()
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
 	return settle(v, Info{
 		Type: "NTFS", Label: f.Label, Serial: f.Serial, Size: r.Size(),
 		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
-		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
-	}, rival, nil)
+		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Hibernated: f.Hibernated, Warnings: f.Warnings,
+	}, rival, tree)
 }
 
 // openExFAT makes a Volume of a partition that begins as exFAT does.

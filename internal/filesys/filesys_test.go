@@ -1,8 +1,10 @@
 package filesys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -212,5 +214,38 @@ func TestHuge(t *testing.T) {
 	i := opened(t, ntfstest.Huge(1<<40, 3000, 16)).Info()
 	if i.Type != "NTFS" || i.WholeReason != "" || i.Label != "Huge" {
 		t.Errorf("%+v", i)
+	}
+}
+
+// TestNTFSFiles reads a file of an NTFS volume by what Files promises.
+func TestNTFSFiles(t *testing.T) {
+	d := made(t, 8<<20, "ntfs-3g", "mkntfs", "-F", "-q")
+	tree := opened(t, d).Files()
+	info, err := tree.Lstat("$Boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := info.Sys()
+	_, isNode := n.(Node)
+	_, isStreams := n.(Streams)
+	_, isTimes := n.(Times)
+	_, isAttributes := n.(Attributes)
+	_, isSecurity := n.(Security)
+	_, isReparse := n.(Reparse)
+	if !isNode || !isStreams || !isTimes || !isAttributes || !isSecurity || !isReparse {
+		t.Errorf("%T is not all that it should be", n)
+	}
+	b, err := fs.ReadFile(tree, "$boot")
+	if err != nil || !bytes.Equal(b, d[:len(b)]) || len(b) != 8192 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	// A volume whose $MFT cannot be found has no tree.
+	for off := 0; off+4 <= len(d); off += 512 {
+		if string(d[off:off+4]) == "FILE" {
+			d[off] = 'X'
+		}
+	}
+	if v := opened(t, d); v.Files() != nil || v.Info().WholeReason == "" {
+		t.Errorf("%v, %+v", v.Files(), v.Info())
 	}
 }
