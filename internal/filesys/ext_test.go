@@ -1,7 +1,11 @@
 package filesys
 
 import (
+	"bytes"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,5 +76,61 @@ func TestExtOdd(t *testing.T) {
 	copy(d[510:], "\x55\xaa")
 	if i := opened(t, d).Info(); i.Type != "ext4" || i.WholeReason != "" {
 		t.Errorf("%+v", i)
+	}
+}
+
+// TestExcludeExt leaves files out of volumes: what shares blocks with something
+// kept, or would be no file any more, stays.
+func TestExcludeExt(t *testing.T) {
+	dir := t.TempDir()
+	gone := bytes.Repeat([]byte("gone"), 20000)
+	for name, b := range map[string][]byte{"tmp/gone": gone, "tmp/secret": gone, "tmp/wild": gone, "keep": gone, "linked": gone} {
+		volumetest.Write(t, dir, name, b)
+	}
+	if err := os.Link(filepath.Join(dir, "linked"), filepath.Join(dir, "tmp/linked")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-t", "ext2", "-b", "1024"}, {"-t", "ext4", "-O", "bigalloc,encrypt", "-b", "1024"}} {
+		path := volumetest.Make(t, 8<<20, "e2fsprogs", "mke2fs", append(args, "-q", "-F", "-d", dir)...)
+		var flags uint32 = 0x800
+		if args[1] == "ext4" {
+			flags |= 0x80000 // extents
+		}
+		for _, c := range []string{fmt.Sprintf("sif /tmp/secret flags %#x", flags), "sif /tmp/wild block[0] 100"} {
+			if args[1] == "ext2" || strings.Contains(c, "flags") { // block 100 is one of the inode table
+				volumetest.RunTool(t, "e2fsprogs", "debugfs", "-w", "-R", c, path)
+			}
+		}
+		d := volumetest.Load(t, path)
+		clean := opened(t, d)
+		v, x, err := Exclude(clean, []string{"tmp/**"})
+		if err != nil || x.Reason != "" || x.Files != 2 || x.Kept != 2 {
+			t.Fatalf("%+v, %v", x, err)
+		}
+		cast := volumetest.CastOver(t, v.Used(), v.Info().UsedBytes, d)
+		for _, e := range v.Zeroed() {
+			clear(cast[e.Off:e.End()])
+		}
+		left := opened(t, cast)
+		for name, want := range map[string]bool{"tmp/gone": false, "tmp/linked": true, "keep": true, "linked": true} {
+			if got := fileBytes(t, left, name); bytes.Equal(got, gone) != want || len(got) != len(gone) || !want && len(bytes.Trim(got, "\x00")) > 0 {
+				t.Errorf("%s of %v: %d bytes", name, args, len(got))
+			}
+		}
+		for _, name := range []string{"tmp/secret", "keep"} {
+			for _, e := range extentsOf(t, clean, name) {
+				if !bytes.Equal(d[e.Off:e.End()], cast[e.Off:e.End()]) {
+					t.Errorf("%s of %v has changed", name, args)
+				}
+			}
+		}
+		if !bytes.Equal(d[100*1024:101*1024], cast[100*1024:101*1024]) {
+			t.Errorf("a block of the inode table of %v has changed", args)
+		}
+		if args[1] == "ext4" {
+			path := cast.Save(t) // e2fsck misses the key
+			volumetest.RunTool(t, "e2fsprogs", "debugfs", "-w", "-R", "sif /tmp/secret flags 0x80000", path)
+			volumetest.RunTool(t, "e2fsprogs", "e2fsck", "-fn", path)
+		}
 	}
 }

@@ -14,7 +14,7 @@ const blockUninit = 0x2
 // desc is a group descriptor: places in blocks, free in clusters.
 type desc struct {
 	bitmap, inodeBitmap, table int64
-	free                       int64
+	free, freeInodes           int64
 	uninit                     bool
 	csum                       uint32 // of the block bitmap
 }
@@ -121,12 +121,13 @@ func (s *super) descBlock(n int64) int64 {
 func (s *super) parseDesc(b []byte, g int64) (desc, error) {
 	u16 := func(off int) int64 { return int64(binary.LittleEndian.Uint16(b[off:])) }
 	u32 := func(off int) int64 { return int64(binary.LittleEndian.Uint32(b[off:])) }
-	d := desc{bitmap: u32(0), inodeBitmap: u32(4), table: u32(8), free: u16(0xc), csum: uint32(u16(0x18))}
+	d := desc{bitmap: u32(0), inodeBitmap: u32(4), table: u32(8), free: u16(0xc), freeInodes: u16(0xe), csum: uint32(u16(0x18))}
 	if s.descSize > oldDescSize {
 		d.bitmap |= u32(0x20) << 32
 		d.inodeBitmap |= u32(0x24) << 32
 		d.table |= u32(0x28) << 32
 		d.free |= u16(0x2c) << 16
+		d.freeInodes |= u16(0x2e) << 16
 		d.csum |= uint32(u16(0x38)) << 16
 	}
 	if s.groupCsum() {

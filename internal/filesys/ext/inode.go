@@ -16,6 +16,7 @@ const (
 	flagIndex     = 0x1000
 	flagHuge      = 0x40000
 	flagExtents   = 0x80000
+	flagVerity    = 0x100000
 	flagEAInode   = 0x200000
 	flagInline    = 0x10000000
 	flagCasefold  = 0x40000000

@@ -19,6 +19,7 @@ const hole = 0
 type piece struct {
 	logical, at, n int64
 	unwritten      bool
+	table          bool // of the map, not of the contents
 }
 
 // find gives the piece that holds a block of a file, from that block on. A
@@ -34,20 +35,31 @@ func (t *Tree) find(i *inode, logical int64) (piece, error) {
 // pieces walks all that is allocated to the contents of a file, in their order.
 func (t *Tree) pieces(i *inode) iter.Seq2[piece, error] {
 	return func(yield func(piece, error) bool) {
-		w := walk{t: t, i: i, yield: yield, budget: t.s.blocks}
-		var err error
-		switch {
-		case i.flags&flagInline != 0 || t.s.fastLink(i):
-		case i.kind() != modeFile && i.kind() != modeDir && i.kind() != modeLink:
-		case i.flags&flagExtents != 0:
-			err = w.extents(i.block[:], -1, 0, maxLogical)
-		default:
-			err = w.mapped()
-		}
+		err := t.walk(i, func(p piece) error {
+			if !p.table && !yield(p, nil) {
+				return errStop
+			}
+			return nil
+		})
 		if err != nil && err != errStop {
 			yield(piece{}, fmt.Errorf("inode %d: %w", i.number, err))
 		}
 	}
+}
+
+// walk calls do for all that is allocated to a file: the pieces of its contents
+// in their order, and before them the blocks of the map that lead to them.
+func (t *Tree) walk(i *inode, do func(piece) error) error {
+	w := walk{t: t, i: i, do: do, budget: t.s.blocks}
+	switch {
+	case i.flags&flagInline != 0 || t.s.fastLink(i):
+		return nil
+	case i.kind() != modeFile && i.kind() != modeDir && i.kind() != modeLink:
+		return nil
+	case i.flags&flagExtents != 0:
+		return w.extents(i.block[:])
+	}
+	return w.mapped()
 }
 
 // maxLogical is the end of the numbers of a file's blocks.
@@ -58,25 +70,15 @@ const maxLogical = 1 << 32
 type walk struct {
 	t      *Tree
 	i      *inode
-	yield  func(piece, error) bool
+	do     func(piece) error
 	budget int64
 }
 
-func (w *walk) spend(n int64) error {
-	if w.budget -= n; w.budget < 0 {
+func (w *walk) give(p piece) error {
+	if w.budget -= p.n; w.budget < 0 {
 		return errors.New("it has more blocks than the volume")
 	}
-	return nil
-}
-
-func (w *walk) give(p piece) error {
-	if err := w.spend(p.n); err != nil {
-		return err
-	}
-	if !w.yield(p, nil) {
-		return errStop
-	}
-	return nil
+	return w.do(p)
 }
 
 // extentNode is a node of the tree of extents: the root in the inode, or a
@@ -191,16 +193,16 @@ func (p piece) from(logical, hi int64) piece {
 	if in >= p.n {
 		return piece{logical: logical, at: hole, n: hi - logical}
 	}
-	return piece{logical, p.at + in, p.n - in, p.unwritten}
+	return piece{logical: logical, at: p.at + in, n: p.n - in, unwritten: p.unwritten}
 }
 
-// extents walks a node, whose depth is at most 5, and what is below it.
-func (w *walk) extents(root []byte, depth int, lo, hi int64) error {
-	n, err := w.t.s.parseExtents(root, depth, lo, hi)
+// extents walks the tree of extents, whose depth is at most 5.
+func (w *walk) extents(root []byte) error {
+	n, err := w.t.s.parseExtents(root, -1, 0, maxLogical)
 	if err != nil {
 		return err
 	}
-	return w.node(n, hi)
+	return w.node(n, maxLogical)
 }
 
 func (w *walk) node(n extentNode, hi int64) error {
@@ -215,7 +217,7 @@ func (w *walk) node(n extentNode, hi int64) error {
 		if k+1 < n.len() {
 			end = n.logical(k + 1)
 		}
-		err := w.spend(1)
+		err := w.give(piece{logical: n.logical(k), at: n.child(k), n: 1, table: true})
 		if err != nil {
 			return err
 		}
@@ -315,10 +317,10 @@ func (w *walk) tree(at, logical, span int64) error {
 	if at == hole {
 		return nil
 	}
-	if err := w.spend(1); err != nil {
-		return err
-	}
 	b, err := w.t.pointers(at)
+	if err == nil {
+		err = w.give(piece{logical: logical, at: at, n: 1, table: true})
+	}
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,14 @@ const (
 	compatResizeInode  = 0x10
 	compatDirIndex     = 0x20
 	compatSparseSuper2 = 0x200
+	compatOrphanFile   = 0x1000
 
 	incompatFiletype   = 0x2
 	incompatRecover    = 0x4
 	incompatJournalDev = 0x8
 	incompatMetaBG     = 0x10
 	incompat64bit      = 0x80
+	incompatMMP        = 0x100
 	incompatEAInode    = 0x400
 	incompatCsumSeed   = 0x2000
 	incompatLargeDir   = 0x4000
@@ -45,6 +47,7 @@ const (
 	roGDTCsum      = 0x10
 	roBigalloc     = 0x200
 	roMetadataCsum = 0x400
+	roProject      = 0x2000
 )
 
 // The features that are understood here. Unknown bits of any set make a volume
@@ -53,16 +56,16 @@ const (
 const (
 	// dir_prealloc, imagic, has_journal, ext_attr, resize_inode, dir_index,
 	// sparse_super2, fast_commit, stable_inodes, orphan_file
-	knownCompat = 0x1 | 0x2 | compatHasJournal | 0x8 | compatResizeInode | compatDirIndex | compatSparseSuper2 | 0x400 | 0x800 | 0x1000
+	knownCompat = 0x1 | 0x2 | compatHasJournal | 0x8 | compatResizeInode | compatDirIndex | compatSparseSuper2 | 0x400 | 0x800 | compatOrphanFile
 	// filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode,
 	// dirdata, csum_seed, largedir, inline_data, encrypt, casefold
-	knownIncompat = incompatFiletype | incompatRecover | incompatMetaBG | 0x40 | incompat64bit | 0x100 | 0x200 |
+	knownIncompat = incompatFiletype | incompatRecover | incompatMetaBG | 0x40 | incompat64bit | incompatMMP | 0x200 |
 		incompatEAInode | 0x1000 | incompatCsumSeed | incompatLargeDir | 0x8000 | 0x10000 | 0x20000
 	// sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink,
 	// extra_isize, quota, bigalloc, metadata_csum, readonly, project,
 	// shared_blocks, verity, orphan_present
 	knownRO = roSparseSuper | 0x2 | 0x4 | roHugeFile | roGDTCsum | 0x20 | 0x40 | 0x100 | roBigalloc | roMetadataCsum |
-		0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000
+		0x1000 | roProject | 0x4000 | 0x8000 | 0x10000
 	// What the drivers of ext2 and ext3 can mount; more is ext4.
 	ext2Incompat = incompatFiletype | incompatMetaBG
 	ext2RO       = roSparseSuper | 0x2 | 0x4
@@ -93,6 +96,8 @@ type super struct {
 	uuid                     [16]byte
 	label                    string
 	journalInode             uint32
+	hidden                   [2]uint32 // further inodes without names, 0 if there is none
+	mmp                      int64     // block, 0 if there is none
 	journalUUID              [16]byte
 	csumSeed                 uint32 // of all metadata checksums
 	hashSeed                 [4]uint32
@@ -140,6 +145,15 @@ func (s *super) identity(b []byte) {
 	copy(s.journalUUID[:], b[0xd0:])
 	s.label, _, _ = strings.Cut(string(b[0x78:0x88]), "\x00")
 	s.journalInode = binary.LittleEndian.Uint32(b[0xe0:])
+	if s.compat&compatOrphanFile != 0 {
+		s.hidden[0] = binary.LittleEndian.Uint32(b[0x280:])
+	}
+	if s.ro&roProject != 0 { // whose quotas have no inode of a fixed number
+		s.hidden[1] = binary.LittleEndian.Uint32(b[0x26c:])
+	}
+	if s.incompat&incompatMMP != 0 {
+		s.mmp = int64(binary.LittleEndian.Uint64(b[0x168:]))
+	}
 	for i := range s.hashSeed {
 		s.hashSeed[i] = binary.LittleEndian.Uint32(b[0xec+4*i:])
 	}

@@ -40,6 +40,7 @@ func mounted(t testing.TB, path, options string, do func(dir string)) {
 func same(t *testing.T, v *Volume, dir string, loose bool) {
 	t.Helper()
 	used := collect(t, v.Used())
+	claimed := metadataOf(t, v.Files())
 	count := 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -54,7 +55,7 @@ func same(t *testing.T, v *Volume, dir string, loose bool) {
 		}
 		sameStat(t, path, info, loose)
 		sameXattrs(t, path, info.Sys().(Node))
-		sameExtents(t, used, path, v, info.Sys().(Node), loose)
+		claimed = append(claimed, sameExtents(t, used, path, v, info.Sys().(Node), loose)...)
 		switch {
 		case d.IsDir():
 			sameList(t, v.Files(), path, rel)
@@ -71,6 +72,44 @@ func same(t *testing.T, v *Volume, dir string, loose bool) {
 	if err != nil || count < 2 {
 		t.Fatal(count, err)
 	}
+	claimed = append(claimed, extentsAt(t, v.Files(), "lost+found")...)
+	sameAll(t, v, used, claimed)
+}
+
+// sameAll checks that the used blocks are those which something claims, no
+// more and no less.
+func sameAll(t testing.TB, v *Volume, used block.Extents, claimed []block.Extent) {
+	t.Helper()
+	s := &v.super
+	inGroups := collect(t, block.Clip(used, s.first*s.blockSize, (s.blocks-s.first)*s.blockSize))
+	for i := range claimed {
+		claimed[i].Off -= s.first * s.blockSize
+	}
+	if all := block.NewExtents(claimed...); !slices.Equal(inGroups, all) {
+		t.Errorf("used are %v, claimed are %v", inGroups, all)
+	}
+}
+
+func metadataOf(t testing.TB, tree *Tree) (out []block.Extent) {
+	t.Helper()
+	for e, err := range tree.Metadata() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func extentsAt(t testing.TB, tree *Tree, path string) (out []block.Extent) {
+	t.Helper()
+	info, err := tree.Lstat(path)
+	check(t, err)
+	for e, err := range info.Sys().(Node).Extents() {
+		check(t, err)
+		out = append(out, e)
+	}
+	return out
 }
 
 func collect(t testing.TB, m block.Map) block.Extents {
@@ -88,19 +127,18 @@ func collect(t testing.TB, m block.Map) block.Extents {
 // sameExtents checks that the clusters of a file are among the used ones, that
 // none is given twice, and that they are those which the kernel names unless
 // loose.
-func sameExtents(t testing.TB, used block.Extents, path string, v *Volume, n Node, loose bool) {
+func sameExtents(t testing.TB, used block.Extents, path string, v *Volume, n Node, loose bool) (got []block.Extent) {
 	t.Helper()
-	var got []block.Extent
 	var sum, uniq int64
 	for e, err := range n.Extents() {
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
-			return
+			return got
 		}
 		k := sort.Search(len(used), func(k int) bool { return used[k].End() > e.Off })
 		if e.Len <= 0 || k == len(used) || used[k].Off > e.Off || used[k].End() < e.End() {
 			t.Errorf("%s: extent %v is not in the used map", path, e)
-			return
+			return got
 		}
 		got = append(got, e)
 		sum += e.Len
@@ -112,7 +150,7 @@ func sameExtents(t testing.TB, used block.Extents, path string, v *Volume, n Nod
 		t.Errorf("%s: extents %v overlap", path, got)
 	}
 	if loose || n.i.kind() != modeFile {
-		return
+		return got
 	}
 	var want []block.Extent
 	for _, e := range fiemap(t, path) { // whole clusters
@@ -125,6 +163,7 @@ func sameExtents(t testing.TB, used block.Extents, path string, v *Volume, n Nod
 	if !slices.Equal(block.NewExtents(got...), block.NewExtents(want...)) {
 		t.Errorf("%s: extents %v, the kernel says %v", path, got, want)
 	}
+	return got
 }
 
 // fiemap asks the kernel where the contents of a file are (Linux
