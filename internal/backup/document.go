@@ -206,6 +206,8 @@ func layoutType(t string) string {
 	switch t {
 	case "NTFS", "FAT32", "FAT16", "FAT12", "exFAT", "ReFS", "ext":
 		return t
+	case "ext2", "ext3", "ext4":
+		return "ext"
 	}
 	return "unknown"
 }

@@ -6,6 +6,7 @@ import (
 
 	"ingot/internal/block"
 	"ingot/internal/filesys/exfat"
+	"ingot/internal/filesys/ext"
 	"ingot/internal/filesys/fat"
 	"ingot/internal/filesys/ntfs"
 )
@@ -13,7 +14,7 @@ import (
 // Info is what is known about a partition's contents. Sizes and offsets are
 // bytes, offsets count from the partition's start.
 type Info struct {
-	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", a name of the magic table, or "unknown"
+	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", "ext2", "ext3", "ext4", a name of the magic table, or "unknown"
 	Label, Serial            string // volume label; serial as hex text
 	Size                     int64  // of the partition
 	SectorSize, ClusterSize  int64  // 0 when not known
@@ -62,7 +63,7 @@ func Open(r block.Reader) (Volume, error) {
 		return other(r, name), nil
 	}
 	// Marks further on may be remains, or the contents of a file.
-	rival := further(r)
+	rival := further(r, "")
 	switch {
 	case ntfs.IsBoot(head):
 		return openNTFS(r, rival), nil
@@ -71,7 +72,34 @@ func Open(r block.Reader) (Volume, error) {
 	case fat.IsBoot(head):
 		return openFAT(r, rival), nil
 	}
-	return other(r, rival), nil
+	return marked(r, rival), nil
+}
+
+// marked makes a Volume of a partition that is known by a mark behind its
+// start.
+func marked(r block.Reader, name string) Volume {
+	if name == markExt {
+		return openExt(r)
+	}
+	return other(r, name)
+}
+
+// openExt makes a Volume of a partition with the mark of ext.
+func openExt(r block.Reader) Volume {
+	v, err := ext.Open(r)
+	if err != nil {
+		return volume{info: Info{Type: markExt, Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
+	}
+	f := v.Facts()
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
+	return settle(v, Info{
+		Type: f.Type, Label: f.Label, Serial: f.UUID, Size: r.Size(), ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
+	}, further(r, markExt), tree)
 }
 
 // openNTFS makes a Volume of a partition that begins as NTFS does.
@@ -114,7 +142,7 @@ func openExFAT(r block.Reader, rival string) Volume {
 func openFAT(r block.Reader, rival string) Volume {
 	v, err := fat.Open(r)
 	if err != nil {
-		return other(r, rival)
+		return marked(r, rival)
 	}
 	f := v.Facts()
 	info := Info{

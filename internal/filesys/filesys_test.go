@@ -101,8 +101,6 @@ func TestNamedByTools(t *testing.T) {
 		size            int64
 		args            []string
 	}{
-		{"ext", "e2fsprogs", "mkfs.ext2", 4 << 20, []string{"-q", "-F"}},
-		{"ext", "e2fsprogs", "mkfs.ext4", 16 << 20, []string{"-q", "-F"}},
 		{"swap", "util-linux", "mkswap", 4 << 20, nil},
 		{"swap", "util-linux", "mkswap", 4 << 20, []string{"-p", "65536"}},
 		{"XFS", "xfsprogs", "mkfs.xfs", 320 << 20, []string{"-q"}},

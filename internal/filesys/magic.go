@@ -15,6 +15,10 @@ type magic struct {
 	also func(b []byte) bool // b: what stands at off, text and checkSize more
 }
 
+// markExt is the name of ext file systems in the table; Open tells which of
+// them one is.
+const markExt = "ext"
+
 // checkSize is how many bytes beyond the text a check may look at.
 const checkSize = 64
 
@@ -42,7 +46,7 @@ func furtherMagics(size int64) []magic {
 		{name: "md", off: 4096, text: mdMagic + "\x01\x00\x00\x00"},
 		{name: "md", off: (size/512 - 16) &^ 7 * 512, text: mdMagic + "\x01\x00\x00\x00"}, // version 1.0
 		{name: "md", off: size&^0xffff - 0x10000, text: mdMagic + "\x00\x00\x00\x00"},     // version 0.90
-		{name: "ext", off: 1024 + 56, text: "\x53\xef", also: isExt},
+		{name: markExt, off: 1024 + 56, text: "\x53\xef", also: isExt},
 		{name: "F2FS", off: 1024, text: "\x10\x20\xf5\xf2"},
 		{name: "HFS+", off: 1024, text: "H+\x00\x04"},
 		{name: "HFS+", off: 1024, text: "HX\x00\x05"},
@@ -83,12 +87,12 @@ func atStart(head []byte) string {
 	return ""
 }
 
-// further names what is marked behind the start of r, or gives "". Places that
-// cannot be read have no marks.
-func further(r block.Reader) string {
+// further names what is marked behind the start of r, but for one name, or
+// gives "". Places that cannot be read have no marks.
+func further(r block.Reader, but string) string {
 	for _, m := range furtherMagics(r.Size()) {
 		n := min(int64(len(m.text)+checkSize), r.Size()-m.off)
-		if m.off < 0 || n < int64(len(m.text)) {
+		if m.name == but || m.off < 0 || n < int64(len(m.text)) {
 			continue
 		}
 		b := make([]byte, n)
