@@ -212,7 +212,9 @@ func TestRefused(t *testing.T) {
 	hot := hotPlaces(t, sound)
 	second := hot[slices.IndexFunc(hot, func(p place) bool { return p.Off >= 20<<20 }):]
 	trees := hot[4:slices.IndexFunc(hot, func(p place) bool { return p.Off >= 20<<20 })]
-	leaf := trees[slices.IndexFunc(trees, func(p place) bool { return sound[p.Off+5] == 0 && sound[p.Off+3] == 'B' && string(sound[p.Off+8:p.Off+12]) != "\xff\xff\xff\xff" })]
+	leaf := trees[slices.IndexFunc(trees, func(p place) bool {
+		return sound[p.Off+5] == 0 && sound[p.Off+3] == 'B' && string(sound[p.Off+8:p.Off+12]) != "\xff\xff\xff\xff"
+	})]
 	for _, c := range []struct {
 		want string
 		at   place
