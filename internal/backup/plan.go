@@ -190,7 +190,7 @@ func (p *Plan) finish(part *Part) {
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "XFS", "Btrfs", "swap"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

@@ -13,8 +13,8 @@ import (
 // Info is what is known about a partition's contents. Sizes and offsets are
 // bytes, offsets count from the partition's start.
 type Info struct {
-	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", a name of the magic table, or "unknown"
-	Label, Serial            string // volume label; serial as hex text
+	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", "XFS", "Btrfs", "swap", "LUKS1", "LUKS2", a name of the magic table, or "unknown"
+	Label, Serial            string // volume label; serial as hex text, or UUID
 	Size                     int64  // of the partition
 	SectorSize, ClusterSize  int64  // 0 when not known
 	TotalClusters            int64
@@ -27,6 +27,7 @@ type Info struct {
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
 	Warnings                 []string // for the owner, each with what to do
+	RecoveryKeys             []string // ids of the recovery keys that open a BitLocker volume, in the form the owner knows
 }
 
 // Volume is the contents of a partition. Its methods may be called from
@@ -57,11 +58,15 @@ func Open(r block.Reader) (Volume, error) {
 	if n, err := r.ReadAt(head, 0); n < len(head) {
 		return nil, fmt.Errorf("read the first %d bytes of the partition: %w", len(head), err)
 	}
-	if name := atStart(head); name != "" {
+	switch name := atStart(head); name {
+	case "":
+	case markXFS:
+		return openXFS(r), nil
+	default:
 		return other(r, name), nil
 	}
 	// Marks further on may be remains, or the contents of a file.
-	rival := further(r)
+	rival := further(r, "")
 	switch {
 	case ntfs.IsBoot(head):
 		return openNTFS(r, rival), nil
@@ -70,7 +75,19 @@ func Open(r block.Reader) (Volume, error) {
 	case fat.IsBoot(head):
 		return openFAT(r, rival), nil
 	}
-	return other(r, rival), nil
+	return marked(r, rival), nil
+}
+
+// marked makes a Volume of a partition that is known by a mark behind its
+// start.
+func marked(r block.Reader, name string) Volume {
+	switch name {
+	case markBtrfs:
+		return openBtrfs(r)
+	case markSwap:
+		return openSwap(r)
+	}
+	return other(r, name)
 }
 
 // openNTFS makes a Volume of a partition that begins as NTFS does.
@@ -109,7 +126,7 @@ func openExFAT(r block.Reader, rival string) Volume {
 func openFAT(r block.Reader, rival string) Volume {
 	v, err := fat.Open(r)
 	if err != nil {
-		return other(r, rival)
+		return marked(r, rival)
 	}
 	f := v.Facts()
 	info := Info{
@@ -144,6 +161,7 @@ func other(r block.Reader, name string) Volume {
 	if info.WholeReason = "the contents of " + name + " are not read here"; name == "" {
 		info.Type, info.WholeReason = "unknown", "no known file system"
 	}
+	describe(r, &info)
 	return volume{info: info}
 }
 
