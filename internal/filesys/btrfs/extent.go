@@ -77,6 +77,33 @@ func (f *forest) withSystem(all chunks) (chunks, error) {
 	return all, nil
 }
 
+// compareDevice fails unless the device tree has exactly the stripes that the
+// chunks say (struct btrfs_dev_extent), in their order.
+func (f *forest) compareDevice(stripes []stripe) error {
+	r, err := f.findRoot(treeDevice)
+	if err != nil {
+		return err
+	}
+	c := f.cursor(r)
+	const chunkAt, lengthAt, size = 16, 24, 48
+	le := binary.LittleEndian
+	it, ok, err := c.seek(key{f.super.Device.ID, kindDeviceExtent, 0})
+	for ; ok && it.kind == kindDeviceExtent && it.id == f.super.Device.ID; it, ok, err = c.next() {
+		if len(stripes) == 0 || len(it.data) < size {
+			return fmt.Errorf("device tree: an extent %v of %d bytes that no chunk has", it.key, len(it.data))
+		}
+		s := stripes[0]
+		if it.off != uint64(s.at) || le.Uint64(it.data[chunkAt:]) != uint64(s.chunk.logical) || le.Uint64(it.data[lengthAt:]) != uint64(s.chunk.length) {
+			return fmt.Errorf("device tree: at byte %d there is chunk %d, the chunk tree has chunk %d at byte %d", it.off, le.Uint64(it.data[chunkAt:]), s.chunk.logical, s.at)
+		}
+		stripes = stripes[1:]
+	}
+	if err == nil && len(stripes) > 0 {
+		err = fmt.Errorf("device tree: it lacks chunk %d at byte %d", stripes[0].chunk.logical, stripes[0].at)
+	}
+	return err
+}
+
 // readUsed takes the used bytes of each chunk from its block group item in the
 // tree at r (struct btrfs_block_group_item) and adds them up.
 func (f *forest) readUsed(r root) (total int64, err error) {

@@ -26,7 +26,7 @@ const (
 
 // Ids of trees and other objects, and kinds of items (btrfs_tree.h).
 const (
-	treeRoot, treeExtent, treeChunk, treeBlockGroup = 1, 2, 3, 11
+	treeRoot, treeExtent, treeChunk, treeDevice, treeBlockGroup = 1, 2, 3, 4, 11
 
 	idDevices, idChunks = 1, 256
 
@@ -34,6 +34,7 @@ const (
 	kindExtent       = 168
 	kindMetadata     = 169
 	kindBlockGroup   = 192
+	kindDeviceExtent = 204
 	kindDevice       = 216
 	kindChunk        = 228
 	blockGroupSize   = 24

@@ -81,7 +81,13 @@ func (v *Volume) load() (err error) {
 	if v.stripes, err = v.chunks.stripes(&s.Device); err != nil {
 		return err
 	}
+	if err := v.compareDevice(v.stripes); err != nil {
+		return err
+	}
 	if err := v.count(); err != nil {
+		return err
+	}
+	if err := v.compareFree(); err != nil {
 		return err
 	}
 	used := block.Merge(extentMap{v}, v.fixed())

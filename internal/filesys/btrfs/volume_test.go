@@ -20,23 +20,23 @@ func TestFeatures(t *testing.T) {
 		size        int64
 		mkfs, mount string
 	}{
-		{160 << 20, "", ""},
-		{160<<20 + 512*5, "-m single", "compress=zstd"},
-		{130 << 20, "-M", ""},
-		{260 << 20, "-M -m dup -d dup -n 4096", "compress-force=lzo"},
-		{160 << 20, "-n 4096 --csum xxhash -m dup", "nodatacow"},
+		{120 << 20, "", ""},
+		{100<<20 + 512*5, "-m single", "compress=zstd"},
+		{64 << 20, "-M", ""},
+		{200 << 20, "-M -m dup -d dup -n 4096", "compress-force=lzo"},
+		{130 << 20, "-n 4096 --csum xxhash -m dup", "nodatacow"},
 		{200 << 20, "-n 65536 --csum sha256", "nodatasum"},
-		{160 << 20, "--csum blake2 -O ^no-holes", ""},
-		{160 << 20, "-R ^free-space-tree", "space_cache=v1"},
-		{160 << 20, "-O ^skinny-metadata,^extref -n 8192", ""},
-		{300 << 20, "-d dup -R quota", "autodefrag"},
-		{140 << 20, "-b 130m -m single", ""},
+		{120 << 20, "--csum blake2 -O ^no-holes", ""},
+		{120 << 20, "-R ^free-space-tree", "space_cache=v1"},
+		{120 << 20, "-O ^skinny-metadata,^extref -n 8192", ""},
+		{250 << 20, "-d dup -R quota", "autodefrag"},
+		{120 << 20, "-b 110m -m single", ""},
 	} {
 		t.Run(c.mkfs+" "+c.mount, func(t *testing.T) {
 			path := makeVolume(t, c.size, strings.Fields(c.mkfs)...)
 			open(t, volumetest.Load(t, path))
 			volumetest.LoopMounted(t, path, "rw,"+c.mount, func(dir string) {
-				volumetest.Churn(t, dir, uint64(c.size), 12<<20)
+				volumetest.Churn(t, dir, uint64(c.size), 8<<20)
 				snapshots(t, dir)
 			})
 			v := checkAgainstTools(t, path, true)
@@ -78,7 +78,7 @@ func snapshots(t testing.TB, dir string) {
 func TestSectors64K(t *testing.T) {
 	tree := t.TempDir()
 	volumetest.Churn(t, tree, 8, 2<<20)
-	path := makeVolume(t, 512<<20, "-s", "65536", "-n", "65536", "-r", tree)
+	path := makeVolume(t, 260<<20, "-s", "65536", "-n", "65536", "-r", tree)
 	if f := checkAgainstTools(t, path, false).Facts(); f.SectorSize != 65536 || f.UsedBytes > 200<<20 {
 		t.Errorf("%+v", f)
 	}
@@ -86,7 +86,7 @@ func TestSectors64K(t *testing.T) {
 
 // TestBalanced has chunks whose order on the device is not the logical one.
 func TestBalanced(t *testing.T) {
-	path := makeVolume(t, 600<<20)
+	path := makeVolume(t, 360<<20)
 	volumetest.LoopMounted(t, path, "rw", func(dir string) {
 		volumetest.Churn(t, dir, 4, 20<<20)
 		btrfs(t, "balance", "start", "--full-balance", dir)
@@ -116,9 +116,9 @@ func TestFullAndEmptied(t *testing.T) {
 	}
 }
 
-// TestDeep has an extent tree of three levels.
+// TestDeep has an extent tree of three levels, and bitmaps of free space.
 func TestDeep(t *testing.T) {
-	path := makeVolume(t, 200<<20, "-n", "4096", "-m", "single")
+	path := makeVolume(t, 110<<20, "-n", "4096", "-m", "single")
 	volumetest.LoopMounted(t, path, "rw", func(dir string) {
 		for i := range 50 {
 			if err := os.Mkdir(filepath.Join(dir, strconv.Itoa(i)), 0o755); err != nil {
@@ -128,7 +128,16 @@ func TestDeep(t *testing.T) {
 		for i := range 9000 {
 			writeFile(t, filepath.Join(dir, strconv.Itoa(i%50), strconv.Itoa(i)), bytes.Repeat([]byte("x"), 5000))
 		}
+		volumetest.RunTool(t, "coreutils", "sync", "-f", dir)
+		for i := 0; i < 9000; i += 11 {
+			if err := os.Remove(filepath.Join(dir, strconv.Itoa(i%50), strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
+	if tree := btrfs(t, "inspect-internal", "dump-tree", "-t", "10", path); !strings.Contains(tree, "FREE_SPACE_BITMAP") || !strings.Contains(tree, "FREE_SPACE_EXTENT") {
+		t.Error("the volume is no test: it has no bitmaps")
+	}
 	if v := checkAgainstTools(t, path, true); v.extentRoot.level < 2 {
 		t.Errorf("the volume is no test: %+v", v.extentRoot)
 	}

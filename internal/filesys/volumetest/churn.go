@@ -85,9 +85,9 @@ func (c *churn) step(total int64) {
 		c.write(c.bytes(int(total/16) + c.rng.IntN(int(total/16)+1)))
 	case n < 12:
 		c.sparse()
-	case n < 15:
+	case n < 13:
 		c.grow()
-	case n == 15:
+	case n == 13:
 		c.links()
 	default:
 		i := c.rng.IntN(len(c.files))
@@ -119,7 +119,7 @@ func (c *churn) sparse() {
 // grow adds to two files by turns and syncs between, so that neither lies in
 // one piece.
 func (c *churn) grow() {
-	for range 4 {
+	for range 2 {
 		for _, name := range []string{c.files[0], c.files[len(c.files)-1]} {
 			f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
 			c.must(err)

@@ -31,7 +31,7 @@ func TestFeatures(t *testing.T) {
 			path := makeVolume(t, c.size, strings.Fields(c.args)...)
 			open(t, volumetest.Load(t, path))
 			volumetest.LoopMounted(t, path, "rw", func(dir string) {
-				volumetest.Churn(t, dir, uint64(c.size), 12<<20)
+				volumetest.Churn(t, dir, uint64(c.size), 8<<20)
 				if !strings.Contains(c.args, "reflink=0") {
 					reflinks(t, dir)
 				}
