@@ -68,13 +68,9 @@ func hashes(t testing.TB, path string) (out map[string]string) {
 	return out
 }
 
-// checkAgainstTools compares a volume with what xfs_db says of it, and a copy
-// of its used bytes over garbage with the original: for xfs_repair, and for the
-// kernel unless that mounts no such volumes.
-func checkAgainstTools(t *testing.T, path string, mountable bool) *Volume {
+// checkNumbers compares a volume with what xfs_db says of it.
+func checkNumbers(t *testing.T, v *Volume, path string) {
 	t.Helper()
-	src := volumetest.Load(t, path)
-	v := open(t, src)
 	f := v.Facts()
 	sb := xfsDB(t, path, "sb 0", "p")
 	for name, got := range map[string]int64{
@@ -98,7 +94,17 @@ func checkAgainstTools(t *testing.T, path string, mountable bool) *Volume {
 	if f.Label != "Cast Iron" || !strings.Contains(sb, f.UUID) {
 		t.Errorf("label %q, UUID %s", f.Label, f.UUID)
 	}
-	copied := volumetest.CastOver(t, v.Used(), f.UsedBytes, src).Save(t)
+}
+
+// checkAgainstTools compares a volume with what xfs_db says of it, and a copy
+// of its used bytes over garbage with the original: for xfs_repair, and for the
+// kernel unless that mounts no such volumes.
+func checkAgainstTools(t *testing.T, path string, mountable bool) *Volume {
+	t.Helper()
+	src := volumetest.Load(t, path)
+	v := open(t, src)
+	checkNumbers(t, v, path)
+	copied := volumetest.CastOver(t, v.Used(), v.Facts().UsedBytes, src).Save(t)
 	volumetest.RunTool(t, "xfsprogs", "xfs_repair", "-n", "-f", "-o", "force_geometry", copied)
 	if !mountable {
 		return v

@@ -1,6 +1,7 @@
 package xfs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -230,4 +231,50 @@ func TestChangeDuringWalk(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "source is changing") {
 		t.Errorf("a changed tree gave %v", err)
 	}
+}
+
+// TestVersion4Levels gives the bnobt of a volume of version 4, which no kernel
+// here fragments, a second level by hand. xfs_repair would want more records in
+// each leaf; xfs_db reads them.
+func TestVersion4Levels(t *testing.T) {
+	d := volumetest.Load(t, makeVolume(t, 24<<20, "-m", "crc=0", "-b", "size=1024", "-d", "agcount=1", "-p", protoTree(t)))
+	v := open(t, d)
+	g, err := v.readGroup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	be := binary.BigEndian
+	blockAt := func(n int64) []byte { return d[n*1024 : (n+1)*1024] }
+	root, cnt, agf := blockAt(g.bno.root), blockAt(g.cnt.root), d[512:1024]
+	start, n := be.Uint32(root[header4:]), be.Uint32(root[header4+4:])
+	if be.Uint16(root[6:]) != 1 || int64(n) != g.free {
+		t.Fatalf("the volume is no test: %d extents, the first of %d blocks", be.Uint16(root[6:]), n)
+	}
+	// Two blocks in the only extent become leaves, one for each side.
+	first := start + 100
+	sides := [][]byte{
+		be.AppendUint32(be.AppendUint32(nil, start), 100),
+		be.AppendUint32(be.AppendUint32(nil, first+2), n-102),
+	}
+	most := (1024 - header4) / (recordSize + pointerSize)
+	for i, record := range sides {
+		leaf := blockAt(int64(first) + int64(i))
+		clear(leaf)
+		copy(leaf, "ABTB\x00\x00\x00\x01")
+		be.PutUint32(leaf[8:], []uint32{noBlock, first}[i])
+		be.PutUint32(leaf[12:], []uint32{first + 1, noBlock}[i])
+		copy(leaf[header4:], record)
+		copy(root[header4+i*recordSize:], record)
+		copy(cnt[header4+i*recordSize:], record)
+		be.PutUint32(root[header4+most*recordSize+i*pointerSize:], first+uint32(i))
+	}
+	be.PutUint16(root[4:], 1)
+	be.PutUint16(root[6:], 2)
+	be.PutUint16(cnt[6:], 2)
+	be.PutUint32(agf[levelBno:], 2)
+	be.PutUint32(agf[52:], n-2)
+	be.PutUint32(agf[56:], n-102)
+	be.PutUint32(agf[60:], uint32(g.btreeBlocks+2))
+	v = open(t, d)
+	checkNumbers(t, v, d.Save(t))
 }
