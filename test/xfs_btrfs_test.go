@@ -52,6 +52,20 @@ func bitLockerHeader() []byte {
 	return b
 }
 
+func writeAt(t *testing.T, path string, b []byte, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLinuxDisk takes a disk with XFS, Btrfs, swap and BitLocker through the
 // program, onto a disk full of other data.
 func TestLinuxDisk(t *testing.T) {
@@ -67,16 +81,7 @@ func TestLinuxDisk(t *testing.T) {
 	sh(t, "mkfs.xfs", "-q", "-m", "rmapbt=1", xfs.attach(t, src))
 	sh(t, "mkfs.btrfs", "-q", btrfs.attach(t, src))
 	sh(t, "mkswap", "-U", "01234567-89ab-cdef-0123-456789abcdef", swap.attach(t, src))
-	f, err := os.OpenFile(src, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(bitLockerHeader(), locked.off<<20); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	writeAt(t, src, bitLockerHeader(), locked.off<<20)
 	for i, p := range []part{xfs, btrfs} {
 		volumetest.LoopMounted(t, src, "rw,"+p.options(), func(dir string) { volumetest.Churn(t, dir, uint64(i), 20<<20) })
 	}
@@ -92,6 +97,12 @@ func TestLinuxDisk(t *testing.T) {
 	}
 	if text := sh(t, ingot, "disks", src); !strings.Contains(text, keep) {
 		t.Errorf("disks: %s", text)
+	}
+	hibernated := filepath.Join(dir, "hibernated.img")
+	sh(t, "cp", "--sparse=always", src, hibernated)
+	writeAt(t, hibernated, []byte("S1SUSPEND\x00"), swap.off<<20+4086)
+	if text := sh(t, ingot, "image", hibernated, "--to", out, "--dry-run"); strings.Count(text, "copied whole") != 4 || strings.Count(text, "hibernated") < 3 {
+		t.Errorf("image: %s", text)
 	}
 	sh(t, "sh", "-c", "yes 'other data' | head -c 587202560 >"+dst)
 	sh(t, ingot, "restore", image, dst, "--yes", "--check")

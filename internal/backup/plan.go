@@ -121,6 +121,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	unsettle(all)
 	boot := windowsSet(src.Layout, all)
 	p.Parts, err = choose(src.Layout, all, boot, opts)
 	if err != nil {
@@ -160,6 +161,20 @@ func openParts(src Source, opts Options) ([]Part, error) {
 		return nil, errors.New("the disk has no partitions")
 	}
 	return parts, nil
+}
+
+// unsettle notes on all parts that a hibernated system, when there is one, will
+// go on with them as it has them in its memory. That Linux has a Btrfs mounted
+// shows in no other place.
+func unsettle(all []Part) {
+	if !slices.ContainsFunc(all, func(p Part) bool { return p.Info.Suspended }) {
+		return
+	}
+	for i := range all {
+		if all[i].Info.Unsettled == "" {
+			all[i].Info.Unsettled = "a hibernated system is stored in a swap area of the disk"
+		}
+	}
 }
 
 // finish settles how a chosen partition is imaged.

@@ -21,6 +21,7 @@ func describe(r block.Reader, info *Info) {
 		info.luks(bytesAt(r, 0, 208))
 	case "LVM2":
 		info.lvm(r)
+		info.WholeReason += "; logical volumes that are active can be imaged by themselves"
 	case "md":
 		info.md(r)
 	case "APFS": // Apple File System Reference, nx_superblock_t

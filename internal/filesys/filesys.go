@@ -27,6 +27,7 @@ type Info struct {
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
 	Warnings                 []string // for the owner, each with what to do
+	Suspended                bool     // a hibernated system is stored here, whose other volumes are not settled
 	RecoveryKeys             []string // ids of the recovery keys that open a BitLocker volume, in the form the owner knows
 }
 

@@ -94,7 +94,7 @@ func (info *Info) swap(r block.Reader) (block.Extents, error) {
 			return info.swapHeader(b)
 		case slices.Contains(suspendMarks(), mark):
 			_, err := info.swapHeader(b) // for its UUID
-			info.TotalClusters, info.FreeClusters = 0, 0
+			info.TotalClusters, info.FreeClusters, info.Suspended = 0, 0, true
 			info.Warnings = append(info.Warnings, "A hibernated system is stored in the swap area, and its other volumes are not in order without it. Start that system and shut it down before making the image.")
 			return nil, cmp.Or(err, errors.New("a hibernated system is stored in it"))
 		}

@@ -105,7 +105,7 @@ func TestSwapToBeKept(t *testing.T) {
 		copy(d[c.off:], c.put)
 		i := opened(t, d).Info()
 		switch {
-		case i.Type != "swap" || !strings.Contains(i.WholeReason, c.want):
+		case i.Type != "swap" || !strings.Contains(i.WholeReason, c.want) || i.Suspended != (c.want == "hibernated"):
 			t.Errorf("%s: %+v", c.want, i)
 		case c.want == "hibernated" && (len(i.Warnings) != 1 || i.Label != "Cast Iron"):
 			t.Errorf("%+v", i)
