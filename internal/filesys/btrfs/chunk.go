@@ -17,9 +17,14 @@ const (
 	typeKinds                          = typeData | typeSystem | typeMetadata
 	typeDUP                            = 0x20
 
-	// maxChunks is far beyond what a device holds, in chunks of 1 GiB.
-	maxChunks = 1 << 19
+	// Chunks are of 1 GiB on all but small devices.
+	maxChunks   = 1 << 19
+	someChunks  = 1 << 12
+	smallChunks = 1 << 20 // bytes
 )
+
+// chunkLimit is a number of chunks far beyond what a device has.
+func chunkLimit(d *Device) int { return int(min(maxChunks, someChunks+d.Size/smallChunks)) }
 
 // chunk maps logical bytes to one or two places on the device.
 type chunk struct {

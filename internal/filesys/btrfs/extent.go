@@ -45,8 +45,8 @@ func (f *forest) readChunks() (chunks, error) {
 			if err != nil {
 				return nil, fmt.Errorf("chunk tree: %w", err)
 			}
-			if len(out) == maxChunks {
-				return nil, fmt.Errorf("chunk tree: more than %d chunks", maxChunks)
+			if len(out) == chunkLimit(&f.super.Device) {
+				return nil, fmt.Errorf("chunk tree: more than %d chunks", len(out))
 			}
 			out = append(out, ch)
 		default:
