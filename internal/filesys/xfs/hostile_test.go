@@ -347,3 +347,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestLogDamage flips each bit of the record of an unmount that says so: the
+// log is open then.
+func TestLogDamage(t *testing.T) {
+	d := seed(t)
+	v := open(t, d)
+	l := ring{v, v.super.LogStart * v.super.BlockSize, v.super.LogBlocks * v.super.BlockSize / unit}
+	head, err := l.head()
+	if err != nil || head < 2 {
+		t.Fatal(head, err)
+	}
+	record := l.at + (head-2)*unit
+	if binary.BigEndian.Uint32(d[record:]) != recordMark {
+		t.Fatal("the last record is longer than that of an unmount")
+	}
+	for _, e := range []block.Extent{{Off: 0, Len: 8}, {Off: 12, Len: 12}, {Off: 40, Len: 4}, {Off: recordUUID, Len: 16}, {Off: unit + 9, Len: 1}} {
+		for bit := range e.Len * 8 {
+			at, mask := record+e.Off+bit/8, byte(1)<<(bit%8)
+			if e.Off == unit+9 && mask != flagUnmount {
+				continue
+			}
+			d[at] ^= mask
+			if w, err := Open(d); err != nil || w.Facts().Unsettled == "" {
+				t.Errorf("bit %d of byte %d: %+v, %v", bit%8, e.Off+bit/8, w.Facts(), err)
+			}
+			d[at] ^= mask
+		}
+	}
+}

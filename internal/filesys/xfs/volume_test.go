@@ -175,19 +175,19 @@ func TestLaps(t *testing.T) {
 // recovery does with the free space is not known.
 func TestMounted(t *testing.T) {
 	path := makeVolume(t, 32<<20)
-	var d disk
 	volumetest.LoopMounted(t, path, "rw", func(dir string) {
-		volumetest.Churn(t, dir, 1, 2<<20)
-		volumetest.RunTool(t, "coreutils", "sync", "-f", dir)
-		d = volumetest.Load(t, path)
+		for i := range 6 {
+			volumetest.Churn(t, filepath.Join(dir, strconv.Itoa(i)), uint64(i), 1<<20)
+			volumetest.RunTool(t, "coreutils", "sync", "-f", dir)
+			v, err := Open(volumetest.Load(t, path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := v.Facts(); f.Unsettled == "" && f.WholeReason == "" {
+				t.Errorf("%+v", f)
+			}
+		}
 	})
-	v, err := Open(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f := v.Facts(); f.Unsettled == "" && f.WholeReason == "" {
-		t.Errorf("%+v", f)
-	}
 	open(t, volumetest.Load(t, path))
 }
 
