@@ -143,11 +143,11 @@ func TestGrown(t *testing.T) {
 
 // TestLaps unmounts the volume at many places of its log, in several laps.
 func TestLaps(t *testing.T) {
-	path := makeVolume(t, 20<<20, "-l", "size=1416b", "-d", "agcount=1")
+	path := makeVolume(t, 20<<20, "-l", "size=1416b,su=32k", "-d", "agcount=1")
 	laps := map[uint32]bool{}
-	for i := range 14 {
+	for i := range 9 {
 		volumetest.LoopMounted(t, path, "rw", func(dir string) {
-			for k := range 400 + 20*i {
+			for k := range 60 + 3*i {
 				f, err := os.Create(filepath.Join(dir, fmt.Sprintf("f%d-%d", i, k)))
 				if err == nil {
 					err = f.Sync()
