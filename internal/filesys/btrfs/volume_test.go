@@ -218,3 +218,18 @@ func TestChangeDuringWalk(t *testing.T) {
 		t.Error("another extent tree gave no error")
 	}
 }
+
+// TestConverted was an ext4 before: its chunks lie where that had its files.
+func TestConverted(t *testing.T) {
+	path := volumetest.Make(t, 280<<20, "e2fsprogs", "mkfs.ext4", "-q", "-b", "4096", "-L", "Cast Iron", "-O", "^metadata_csum")
+	volumetest.LoopMounted(t, path, "rw", func(dir string) { volumetest.Churn(t, dir, 21, 5<<20) })
+	volumetest.RunTool(t, "btrfs-progs", "btrfs-convert", "--copy-label", path)
+	checkAgainstTools(t, path, true)
+	volumetest.LoopMounted(t, path, "rw", func(dir string) {
+		btrfs(t, "subvolume", "delete", "-C", filepath.Join(dir, "ext2_saved"))
+		volumetest.Churn(t, filepath.Join(dir, "more"), 22, 2<<20)
+	})
+	if f := checkAgainstTools(t, path, true).Facts(); f.UsedBytes > 100<<20 {
+		t.Errorf("%+v", f)
+	}
+}
