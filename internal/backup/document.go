@@ -183,15 +183,16 @@ func (part *Part) document(sector int64) image.Partition {
 			Kind: "primary", Status: int64(part.Status), Type: int64(part.MBRType),
 		},
 	}
-	if info.Type == "BitLocker" {
-		out.FileSystem.BitLocker = "locked"
+	out.FileSystem.Kind, out.FileSystem.Serial = info.Type, info.Serial
+	if strings.HasPrefix(info.Type, "BitLocker") {
+		out.FileSystem.BitLocker, out.FileSystem.VolumeGUID = "locked", info.Serial
+		out.FileSystem.RecoveryKeys = info.RecoveryKeys
 	}
 	if info.MFTOffset > 0 {
 		out.FileSystem.MFTOffset += part.Off
 	}
-	if info.SectorSize > 0 {
-		out.FileSystem.SectorsPerCluster = info.ClusterSize / info.SectorSize
-	}
+	// In sectors of the disk, which need not be those of the file system.
+	out.FileSystem.SectorsPerCluster = info.ClusterSize / sector
 	if part.Logical {
 		out.Entry.Kind = "logical"
 	}

@@ -125,6 +125,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	unsettle(all)
 	boot := windowsSet(src.Layout, all)
 	p.Parts, err = choose(src.Layout, all, boot, opts)
 	if err != nil {
@@ -167,6 +168,20 @@ func openParts(src Source, opts Options) ([]Part, error) {
 	return parts, nil
 }
 
+// unsettle notes on all parts that a hibernated system, when there is one, will
+// go on with them as it has them in its memory. That Linux has a Btrfs mounted
+// shows in no other place.
+func unsettle(all []Part) {
+	if !slices.ContainsFunc(all, func(p Part) bool { return p.Info.Suspended }) {
+		return
+	}
+	for i := range all {
+		if all[i].Info.Unsettled == "" {
+			all[i].Info.Unsettled = "a hibernated system is stored in a swap area of the disk"
+		}
+	}
+}
+
 // finish settles how a chosen partition is imaged.
 func (p *Plan) finish(part *Part) {
 	p.tell(part)
@@ -195,7 +210,7 @@ func (p *Plan) finish(part *Part) {
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "ext", "ext2", "ext3", "ext4"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "ext", "ext2", "ext3", "ext4", "XFS", "Btrfs", "swap"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

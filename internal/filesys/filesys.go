@@ -14,8 +14,8 @@ import (
 // Info is what is known about a partition's contents. Sizes and offsets are
 // bytes, offsets count from the partition's start.
 type Info struct {
-	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", "ext2", "ext3", "ext4", a name of the magic table, or "unknown"
-	Label, Serial            string // volume label; serial as hex text
+	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "ext2", "ext3", "ext4", "XFS", "Btrfs", "swap", "LUKS1", "LUKS2", a name of the magic table, or "unknown"
+	Label, Serial            string // volume label; serial as hex text, or UUID
 	Size                     int64  // of the partition
 	SectorSize, ClusterSize  int64  // 0 when not known
 	TotalClusters            int64
@@ -29,6 +29,8 @@ type Info struct {
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
 	Hibernated               bool     // Windows will go on from hibernation; then this is the first of Warnings
 	Warnings                 []string // for the owner, each with what to do
+	Suspended                bool     // a hibernated system is stored here, whose other volumes are not settled
+	RecoveryKeys             []string // ids of the recovery keys that open a BitLocker volume, in the form the owner knows
 }
 
 // Volume is the contents of a partition. Its methods may be called from
@@ -59,7 +61,11 @@ func Open(r block.Reader) (Volume, error) {
 	if n, err := r.ReadAt(head, 0); n < len(head) {
 		return nil, fmt.Errorf("read the first %d bytes of the partition: %w", len(head), err)
 	}
-	if name := atStart(head); name != "" {
+	switch name := atStart(head); name {
+	case "":
+	case markXFS:
+		return openXFS(r), nil
+	default:
 		return other(r, name), nil
 	}
 	// Marks further on may be remains, or the contents of a file.
@@ -78,8 +84,13 @@ func Open(r block.Reader) (Volume, error) {
 // marked makes a Volume of a partition that is known by a mark behind its
 // start.
 func marked(r block.Reader, name string) Volume {
-	if name == markExt {
+	switch name {
+	case markExt:
 		return openExt(r)
+	case markBtrfs:
+		return openBtrfs(r)
+	case markSwap:
+		return openSwap(r)
 	}
 	return other(r, name)
 }
@@ -177,6 +188,7 @@ func other(r block.Reader, name string) Volume {
 	if info.WholeReason = "the contents of " + name + " are not read here"; name == "" {
 		info.Type, info.WholeReason = "unknown", "no known file system"
 	}
+	describe(r, &info)
 	return volume{info: info}
 }
 

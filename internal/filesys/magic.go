@@ -15,9 +15,9 @@ type magic struct {
 	also func(b []byte) bool // b: what stands at off, text and checkSize more
 }
 
-// markExt is the name of ext file systems in the table; Open tells which of
-// them one is.
-const markExt = "ext"
+// Names in the tables of marks whose contents are read here too; which ext one is
+// Open tells.
+const markExt, markXFS, markBtrfs, markSwap = "ext", "XFS", "Btrfs", "swap"
 
 // checkSize is how many bytes beyond the text a check may look at.
 const checkSize = 64
@@ -28,10 +28,10 @@ const checkSize = 64
 func startMagics() []magic {
 	return []magic{
 		{name: "BitLocker", off: 3, text: "-FVE-FS-"},
-		{name: "BitLocker", off: 424, text: "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"},
+		{name: "BitLocker To Go", off: 424, text: "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"},
 		{name: "ReFS", off: 3, text: "ReFS\x00\x00\x00\x00"},
 		{name: "LUKS", off: 0, text: "LUKS\xba\xbe"},
-		{name: "XFS", off: 0, text: "XFSB"},
+		{name: markXFS, off: 0, text: "XFSB"},
 		{name: "APFS", off: 32, text: "NXSB"},
 		{name: "md", off: 0, text: "\xfc\x4e\x2b\xa9\x01\x00\x00\x00"},
 	}
@@ -50,15 +50,18 @@ func furtherMagics(size int64) []magic {
 		{name: "F2FS", off: 1024, text: "\x10\x20\xf5\xf2"},
 		{name: "HFS+", off: 1024, text: "H+\x00\x04"},
 		{name: "HFS+", off: 1024, text: "HX\x00\x05"},
-		{name: "Btrfs", off: 65536 + 64, text: "_BHRfS_M"},
+		{name: markBtrfs, off: 65536 + 64, text: "_BHRfS_M"},
 	}
 	for sector := int64(0); sector < 4; sector++ {
 		table = append(table, magic{name: "LVM2", off: sector * 512, text: "LABELONE", also: isLVM2})
 	}
 	for page := int64(4096); page <= 65536; page *= 2 {
 		table = append(table,
-			magic{name: "swap", off: page - 10, text: "SWAPSPACE2"},
-			magic{name: "swap", off: page - 10, text: "SWAP-SPACE"})
+			magic{name: markSwap, off: page - 10, text: "SWAPSPACE2"},
+			magic{name: markSwap, off: page - 10, text: "SWAP-SPACE"})
+		for _, text := range suspendMarks() {
+			table = append(table, magic{name: markSwap, off: page - 10, text: text})
+		}
 	}
 	return table
 }
