@@ -28,6 +28,8 @@ type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore                                                         bool
+	changes                                                             string
+	fullReadEvery                                                       int
 	sector                                                              int64
 	keep                                                                retentionFlags
 }
@@ -46,6 +48,17 @@ disk, the image becomes an incremental of it, which holds what changed since the
 newest backup of the set; else it is a full. --type chooses: a diff (differential)
 holds what changed since the full of the set. Every used block is read and
 compared with the hash the set keeps of it.
+
+--changes mft reads less: on NTFS, only what is newly in use, the file system's
+own files, files that are known to be written in place (virtual disks, mailboxes,
+databases, registry and others), and files whose MFT records differ from those in
+the set in any byte. It is not sound: a change is missed, and the file restored
+as it was before, when the MFT does not tell of it. So it is with files mapped
+into memory or held open for long, with writes past the file system, and with
+drivers that do not keep the MFT as Windows does. Where a miss is likely (the
+volume was checked, hibernated, or had by another system) everything is read, and
+so it is every tenth time (--full-read-every): what was missed is counted then
+and, if it is anything, the volume is read whole from then on.
 
 The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
 are applied to the sets of this disk in the folder when the image is complete.
@@ -72,6 +85,8 @@ copied whole.`,
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
 	f.StringVar(&fl.typ, "type", backup.TypeAuto, "auto, full, diff or inc")
 	f.BoolVar(&fl.fullIndex, "full-index", false, "have a diff or inc list all blocks: larger, and read without the indexes before it")
+	f.StringVar(&fl.changes, "changes", backup.ChangesAll, "how a diff or inc finds changes: all (reads every used block) or mft (faster, can miss changes: see above)")
+	f.IntVar(&fl.fullReadEvery, "full-read-every", 0, "with --changes mft, read everything every so many backups of a set (default 10)")
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
@@ -94,6 +109,13 @@ func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
+		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
+	}
+	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {
+		return o, usageError{fmt.Errorf("--changes is %q: choose all or mft", fl.changes)}
+	}
+	if fl.fullReadEvery < 0 {
+		return o, usageError{fmt.Errorf("--full-read-every is %d: give a number of backups", fl.fullReadEvery)}
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {
@@ -171,6 +193,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	if err := imageAllowed(f, plan, fl); err != nil {
 		return err
 	}
+	plan.Source.Live = fl.mounted
 	plan.Source.Changed = func() error { return unchanged(f, plan, fl, opened) }
 	target, err := plan.Target(ctx, store)
 	if err != nil {
