@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"ingot/internal/block"
@@ -89,19 +90,8 @@ func wholeFile(t *testing.T, now, was disk, file int64) (all, none bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	need, err := block.Bytes(block.NewExtents(s.extents()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read int64
-	places := block.NewExtents(s.extents()...)
-	for _, e := range places {
-		n, err := block.Bytes(block.Clip(must, e.Off, e.Len))
-		if err != nil {
-			t.Fatal(err)
-		}
-		read += n
-	}
+	need := bytesIn(t, block.Whole(now.Size()), s.extents())
+	read := bytesIn(t, must, s.extents())
 	return read == need, read < need/2
 }
 
@@ -122,23 +112,54 @@ func TestOneRecordTells(t *testing.T) {
 			t.Errorf("%s record changed: the file is not read whole", name)
 		}
 	}
-	// An extension that the file has no longer: its base may not show it.
-	now := disk(bytes.Clone(was))
-	b := placeOf(t, now, ext[1])
-	b[22] &^= flagInUse
-	touch(b)
-	if all, _ := wholeFile(t, was, now, file); !all {
-		t.Error("a record that was not in use before: the file is not read whole")
+	for _, gone := range ext {
+		without := disk(bytes.Clone(was))
+		b := placeOf(t, without, gone)
+		b[22] &^= flagInUse
+		touch(b)
+		if all, _ := wholeFile(t, was, without, file); !all {
+			t.Errorf("record %d was not in use before: the file is not read whole", gone)
+		}
+		// The other way round the base record need not show it either.
+		must, _ := told(t, without, was, StateOptions{Granule: 512})
+		left := dataOf(t, without, append(slices.DeleteFunc(slices.Clone(ext), func(n int64) bool { return n == gone }), file))
+		if n := bytesIn(t, must, left); n == 0 || n != bytesIn(t, block.Whole(was.Size()), left) {
+			t.Errorf("record %d was taken out of use: %d bytes of what is left of the file are read", gone, n)
+		}
 	}
-	must, _ := told(t, now, was, StateOptions{Granule: 512})
-	rec, err := open(t, was).mft.record(ext[0])
-	if err != nil {
-		t.Fatal(err)
+}
+
+// dataOf are the places of the data that some records describe.
+func dataOf(t *testing.T, d disk, records []int64) (out []block.Extent) {
+	t.Helper()
+	v := open(t, d)
+	for _, number := range records {
+		rec, err := v.mft.record(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range rec.attrs {
+			if rec.attrs[i].typ == typeData && !rec.attrs[i].resident {
+				s := &stream{clusterSize: 512}
+				s.runs, _ = decodeRuns(nil, rec.attrs[i].pairs, 1<<32)
+				out = append(out, s.extents()...)
+			}
+		}
 	}
-	runs, _ := decodeRuns(nil, rec.attrs[0].pairs, 1<<32)
-	if n, _ := block.Bytes(block.Clip(must, runs[0].lcn*512, runs[0].n*512)); n != runs[0].n*512 {
-		t.Error("a record taken out of use: what is left of the file is not read")
+	return out
+}
+
+// bytesIn is how many bytes of the extents a map holds.
+func bytesIn(t *testing.T, m block.Map, in []block.Extent) (n int64) {
+	t.Helper()
+	for _, e := range in {
+		one, err := block.Bytes(block.Clip(m, e.Off, e.Len))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += one
 	}
+	return n
 }
 
 // TestMetadataIsAlwaysRead changes what no record tells of: index blocks, an
@@ -170,7 +191,7 @@ func TestMetadataIsAlwaysRead(t *testing.T) {
 		t.Fatal(reason)
 	}
 	for name, e := range places {
-		if n, _ := block.Bytes(block.Clip(must, e.Off, e.Len)); n != e.Len {
+		if n := bytesIn(t, must, []block.Extent{e}); n != e.Len {
 			t.Errorf("%s: %d bytes of %d are read", name, n, e.Len)
 		}
 	}

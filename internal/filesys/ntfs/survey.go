@@ -174,13 +174,12 @@ func zeros(b []byte) bool {
 }
 
 // places is the second pass: it marks the clusters of all that has to be read,
-// but of files that are divided over several records.
+// as far as what is known of a file when one of its records comes up tells.
 func (s *survey) places() error {
 	size := s.now.boot.RecordSize
 	return s.pieces(s.now, s.now.mft.count(), func(first int64, b []byte) error {
 		for i := int64(0); i < int64(len(b)); i += size {
-			number := first + i/size
-			rec, ok, err := anyRecord(b[i:i+size], number)
+			rec, ok, err := anyRecord(b[i:i+size], first+i/size)
 			if err != nil {
 				return err
 			}
@@ -188,9 +187,6 @@ func (s *survey) places() error {
 				continue
 			}
 			s.placed(&rec)
-			if s.divided.has(number) {
-				continue
-			}
 			if err := s.mark(&rec); err != nil {
 				return err
 			}
@@ -208,8 +204,8 @@ func (s *survey) placed(rec *record) {
 	}
 }
 
-// dividedPlaces does for the divided files what places does for the others,
-// once all that is said of them is known.
+// dividedPlaces does so once more for the files of several records, of which
+// all is known now.
 func (s *survey) dividedPlaces() error {
 	b := make([]byte, s.now.boot.RecordSize)
 	for i := s.divided.next(0, true); i >= 0 && i < s.now.mft.count(); i = s.divided.next(i+1, true) {
