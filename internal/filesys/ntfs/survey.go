@@ -39,13 +39,23 @@ func (s *survey) run() error {
 	if n > maxRecords {
 		return fmt.Errorf("its $MFT has %d records, more than can be compared", n)
 	}
-	for _, set := range []*bitset{&s.changed, &s.large, &s.bare, &s.divided, &s.folders.deep, &s.folders.shallow} {
-		*set = newBitset(n)
-	}
+	s.sets(n)
 	s.ends()
 	if err := s.journals(); err != nil {
 		return err
 	}
+	return s.records()
+}
+
+// sets makes the sets, of n records.
+func (s *survey) sets(n int64) {
+	for _, set := range []*bitset{&s.changed, &s.large, &s.bare, &s.divided, &s.folders.deep, &s.folders.shallow} {
+		*set = newBitset(n)
+	}
+}
+
+// records goes through all records.
+func (s *survey) records() error {
 	if err := s.compare(); err != nil {
 		return err
 	}
