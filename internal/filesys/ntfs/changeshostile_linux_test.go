@@ -61,7 +61,7 @@ func TestChangesFlips(t *testing.T) {
 	d, hot := changesSeed(t)
 	rng := rand.New(rand.NewPCG(5, 5))
 	c := disk(bytes.Clone(d))
-	for range 3000 {
+	for range 1500 {
 		var flipped []int64
 		for range 1 << rng.IntN(5) {
 			e := hot[rng.IntN(len(hot))]
