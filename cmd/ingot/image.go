@@ -394,6 +394,9 @@ func (c *console) printImage(r *imageReport) error {
 	if r.Type != image.TypeFull {
 		changed = fmt.Sprintf("%s changed, ", size(r.Changed))
 	}
+	if r.Unread > 0 {
+		changed = fmt.Sprintf("%s known to be unchanged, ", size(r.Unread)) + changed
+	}
 	c.note("%s: %s read, %s%s stored, %.1f s, %.0f MB/s", typeName(r.Type), size(r.Read), changed, size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
 	if r.Verified > 0 {
 		c.note("verified: all %d blocks are good", r.Verified)
