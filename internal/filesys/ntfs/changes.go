@@ -32,7 +32,7 @@ type StateOptions struct {
 // there is no map. An error is that of ctx.
 func Changes(ctx context.Context, now, was *Volume, opts StateOptions) (must block.Map, reason string, err error) {
 	s := &survey{ctx: ctx, now: now, was: was}
-	if err := comparable(now, was, opts); err != nil {
+	if err := sameVolume(now, was, opts); err != nil {
 		return nil, err.Error(), nil
 	}
 	s.must = newMarks(now.r.Size(), max(opts.Granule, now.boot.ClusterSize))
@@ -49,9 +49,9 @@ func Changes(ctx context.Context, now, was *Volume, opts StateOptions) (must blo
 	return s.must, "", nil
 }
 
-// comparable says in an error why what the MFT of a volume tells cannot be
+// sameVolume says in an error why what the MFT of a volume tells cannot be
 // compared with that of an earlier state.
-func comparable(now, was *Volume, opts StateOptions) error {
+func sameVolume(now, was *Volume, opts StateOptions) error {
 	if err := now.settled(opts.Snapshot); err != nil {
 		return fmt.Errorf("the volume is not in order: %w", err)
 	}
