@@ -10,7 +10,7 @@ WINE_PKGS ?= ./internal/block/... ./internal/dest/desttest ./internal/pipeline .
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race nocgo lint windows fuzz bench large wine cover fixtures clean
+.PHONY: help build run test histories race nocgo lint windows fuzz bench large wine cover fixtures clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ test: ## vet and all tests; as root installs the Debian packages they need
 	scripts/need-packages.sh test
 	$(GO) vet ./...
 	$(GO) test ./...
+
+histories: ## a thousand random histories of a disk and its backup sets
+	$(GO) test ./internal/backup -run '^TestHistories$$' -histories 1000
 
 race: ## the tests of the packages under the race detector (needs a C compiler)
 	scripts/need-packages.sh test race

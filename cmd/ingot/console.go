@@ -22,6 +22,7 @@ type console struct {
 	out, errs io.Writer
 	json      bool
 	painter   *painter // of the run under way, when there is a terminal
+	passwords passwordFlags
 }
 
 // emit prints one JSON object on a line.

@@ -60,7 +60,7 @@ func (c *console) consolidate(ctx context.Context, first, last string, fl *conso
 	if err != nil {
 		return err
 	}
-	sets, err := image.ReadSets(ctx, store)
+	sets, err := image.ReadSets(ctx, store, c.access(ctx, false))
 	if err != nil {
 		return err
 	}

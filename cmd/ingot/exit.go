@@ -18,6 +18,7 @@ const (
 	exitUsage       = 2
 	exitDamaged     = 3
 	exitRefused     = 4
+	exitPassword    = 5
 	exitInterrupted = 130
 )
 
@@ -45,6 +46,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
+	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
+		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
 	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):

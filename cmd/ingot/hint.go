@@ -20,6 +20,12 @@ func hint(err error) string {
 		return "choose another --name or folder, or move the existing file away."
 	case errors.Is(err, disk.ErrInUse):
 		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
+	case errors.Is(err, image.ErrLocked):
+		return "give the password with --password-file or --password-command, or at a terminal; without it there is no way to the contents. For a new set beside it say --type full."
+	case errors.Is(err, image.ErrPassword):
+		return "check the password: capitals, keyboard layout, a blank at its end. It cannot be recovered."
+	case errors.Is(err, image.ErrForged):
+		return "do not trust this file: somebody without the password has changed or exchanged it. Use another copy."
 	case errors.Is(err, image.ErrNotImage):
 		return "check the path; if this was an image, it was cut short and another copy is needed."
 	case errors.Is(err, image.ErrDamaged):

@@ -27,11 +27,12 @@ import (
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
-	purgeBefore                                                         bool
-	changes                                                             string
+	purgeBefore, conceal                                                bool
+	encrypt, changes                                                    string
 	fullReadEvery                                                       int
 	sector                                                              int64
 	keep                                                                retentionFlags
+	exclude                                                             []string
 }
 
 func newImage(c *console) *cobra.Command {
@@ -60,6 +61,11 @@ volume was checked, hibernated, or had by another system) everything is read, an
 so it is every tenth time (--full-read-every): what was missed is counted then
 and, if it is anything, the volume is read whole from then on.
 
+With a password a new set is encrypted, and every block and file is authenticated:
+what somebody without the password changes or exchanges is refused. Not hidden are
+sizes, the partition table, and (unless --conceal) the MD5 of every block, by
+which one can test for known contents.
+
 The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
 are applied to the sets of this disk in the folder when the image is complete.
 With --min-free room is made while it is written, too: it waits, the oldest set
@@ -68,14 +74,22 @@ goes, and it goes on.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS and FAT volumes are imaged without their free space; everything else is
-copied whole.`,
+NTFS, FAT and exFAT volumes are imaged without their free space; everything else
+is copied whole.
+
+--exclude leaves out the contents of files: they remain, with their size, and
+read as zeros after a restore. A pattern is matched against the path from the
+root of each volume: * is any part of a name, ** any number of folders. One that
+matches a folder leaves out all files in it. What a file shares with one that is
+kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
   sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free 20G
+  sudo ingot image /dev/sda --to /mnt/backup --encrypt --password-file /root/backup.password
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
-  ingot image disk.img --to . --dry-run`,
+  ingot image disk.img --to . --dry-run
+  sudo ingot image /dev/sda --to /mnt/backup --exclude 'Users/*/AppData/Local/Temp/**' --exclude '**/*.iso'`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.image(cmd.Context(), a[0], &fl)
@@ -83,6 +97,9 @@ copied whole.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.encrypt, "encrypt", "", "encrypt a new set: aes-128, aes-192 or aes-256 (which a password alone means too)")
+	f.Lookup("encrypt").NoOptDefVal = "aes-256"
+	f.BoolVar(&fl.conceal, "conceal", false, "hide the hashes of the contents too; other programs cannot restore the set then")
 	f.StringVar(&fl.typ, "type", backup.TypeAuto, "auto, full, diff or inc")
 	f.BoolVar(&fl.fullIndex, "full-index", false, "have a diff or inc list all blocks: larger, and read without the indexes before it")
 	f.StringVar(&fl.changes, "changes", backup.ChangesAll, "how a diff or inc finds changes: all (reads every used block) or mft (faster, can miss changes: see above)")
@@ -91,6 +108,7 @@ copied whole.`,
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
 	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.StringArrayVar(&fl.exclude, "exclude", nil, "leave out the contents of files that match, such as 'Users/*/AppData/Local/Temp/**' (repeatable)")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
 	f.StringVar(&fl.name, "name", "", "file name up to -00-00.mrimgx, of {IMAGEID} {DATE} {TIME} {HOST} {DISK} (default {IMAGEID})")
@@ -104,11 +122,15 @@ copied whole.`,
 	return cmd
 }
 
+// defaultCipher is what a password means by itself.
+const defaultCipher = "aes-256"
+
 // options turns the flags into those of the engine.
 func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
+		Encrypt: fl.encrypt, Conceal: fl.conceal, Exclude: fl.exclude,
 		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
 	}
 	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {
@@ -123,6 +145,9 @@ func (fl *imageFlags) options() (backup.Options, error) {
 	}
 	if !slices.Contains([]string{image.CompressionNone, image.CompressionMedium, image.CompressionHigh}, fl.compression) {
 		return o, usageError{fmt.Errorf("--compression is %q: choose none, medium or high", fl.compression)}
+	}
+	if fl.encrypt != "" && !slices.Contains([]string{"aes-128", "aes-192", defaultCipher}, fl.encrypt) {
+		return o, usageError{fmt.Errorf("--encrypt is %q: choose aes-128, aes-192 or aes-256", fl.encrypt)}
 	}
 	if fl.blockSize != "" {
 		n, err := binarySize(fl.blockSize)
@@ -168,6 +193,10 @@ func numberList(s string) ([]int, error) {
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
 	opts, err := fl.options()
+	if opts.Encrypt == "" && c.passwords.given() {
+		opts.Encrypt = defaultCipher
+	}
+	opts.Access = c.access(ctx, fl.encrypt != "")
 	rules, rerr := fl.keep.parsed()
 	err = errors.Join(err, rerr)
 	if err == nil && fl.to == "" {
@@ -208,7 +237,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	host, _ := os.Hostname()
 	abs, _ := filepath.Abs(fl.to)
 	began := time.Now()
-	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, temp: fl.tempDir}
+	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, opts: retention.Options{TempDir: fl.tempDir, Access: opts.Access}}
 	if fl.purgeBefore {
 		if err := keep.before(ctx, store, target, plan); err != nil {
 			return err
@@ -222,7 +251,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	}
 	out := imageReport{Result: *res, Folder: abs, Seconds: time.Since(began).Seconds(), Status: "done"}
 	if fl.verify {
-		v, err := verifyFile(ctx, store, res.Name, log)
+		v, err := verifyFile(ctx, store, res.Name, opts.Access, log)
 		if err != nil {
 			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
 		}
@@ -232,7 +261,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	if err := keep.apply(ctx, store); err != nil {
 		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
 	}
-	out.Warnings = log.Warnings()
+	out.Warnings, out.Notes = log.Warnings(), append([]string{}, plan.Notes...)
 	return c.printImage(&out)
 }
 
@@ -383,6 +412,7 @@ type imageReport struct {
 	Seconds  float64  `json:"seconds"`
 	Verified int64    `json:"verified_blocks,omitempty"`
 	Warnings []string `json:"warnings"`
+	Notes    []string `json:"notes"` // what is copied whole, what is left out
 }
 
 func (c *console) printImage(r *imageReport) error {
@@ -408,8 +438,8 @@ func (c *console) printImage(r *imageReport) error {
 }
 
 // verifyFile verifies an image that was just written.
-func verifyFile(ctx context.Context, store dest.Store, name string, log *job.Log) (*image.VerifyResult, error) {
-	ch, err := image.Open(ctx, store, name)
+func verifyFile(ctx context.Context, store dest.Store, name string, access *image.Access, log *job.Log) (*image.VerifyResult, error) {
+	ch, err := image.Open(ctx, store, name, access)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ type keeper struct {
 	rules plan.Retention
 	run   retention.Run
 	log   *job.Log
-	temp  string
+	opts  retention.Options
 }
 
 // before applies the rules as if the backup was there already, and then looks
@@ -50,13 +50,13 @@ func (k *keeper) decide(ctx context.Context, store dest.Store, run retention.Run
 		return err
 	}
 	d := retention.Decide(k.rules, sets, run)
-	return d.Apply(ctx, store, retention.Options{TempDir: k.temp}, k.log)
+	return d.Apply(ctx, store, k.opts, k.log)
 }
 
 // guard gives the store the backup is written to: one that makes room on the
 // way, where the rules say so.
 func (k *keeper) guard(store dest.Store, target *backup.Target) dest.Store {
-	g := &retention.Guard{Store: store, Rules: k.rules, Run: k.run, Log: k.log}
+	g := &retention.Guard{Store: store, Rules: k.rules, Run: k.run, Log: k.log, Options: k.opts}
 	g.Run.Coming = plan.Type(target.Type)
 	if target.Set != nil {
 		g.Own = target.Set.ID

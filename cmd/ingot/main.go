@@ -66,6 +66,7 @@ Exit codes:
   2    the command line is wrong
   3    damage was found: in an image, or on a restored disk; or a file of a set is missing
   4    refused, nothing was changed: the target is in use, a file exists, no consent
+  5    the password is missing or wrong
   130  interrupted`,
 		Example: `  ingot disks
   ingot image /dev/sda --to /mnt/backup --verify
@@ -78,6 +79,7 @@ Exit codes:
 		SilenceUsage:  true,
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print results and events as JSON, one object a line")
+	c.passwords.add(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})

@@ -141,9 +141,10 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 	}
 	log := c.log()
 	began := time.Now()
-	err = d.Apply(ctx, store, retention.Options{TempDir: tempDir}, log)
+	opts := retention.Options{TempDir: tempDir, Access: c.access(ctx, false)}
+	err = d.Apply(ctx, store, opts, log)
 	if err == nil && rules.MinFree > 0 {
-		guard := &retention.Guard{Store: store, Rules: rules, Run: run, Log: log}
+		guard := &retention.Guard{Store: store, Rules: rules, Run: run, Log: log, Options: opts}
 		err = guard.MakeRoom(ctx)
 	}
 	if err != nil {
@@ -198,7 +199,7 @@ func (c *console) protect(ctx context.Context, path, comment string, off bool) e
 	if err != nil {
 		return err
 	}
-	sets, err := image.ReadSets(ctx, store)
+	sets, err := image.ReadSets(ctx, store, nil)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	if err != nil {
 		return usageError{err}
 	}
-	ch, err := openImage(ctx, path)
+	ch, err := c.openImage(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	d := ch.Disks()[fl.disk-1]
 	log := c.log()
+	tellSealed(ch, log)
 	if fl.test {
 		if _, err := verifyGood(ctx, ch, log); err != nil {
 			return fmt.Errorf("verify %s before the restore: %w", path, err)

@@ -43,6 +43,7 @@ type setView struct {
 	Host     string      `json:"host"`
 	Disk     string      `json:"disk"`
 	DiskID   string      `json:"disk_id"`
+	Encrypt  string      `json:"encryption,omitempty"`
 	Size     int64       `json:"bytes"`
 	Points   []pointView `json:"points"`
 	Leftover []string    `json:"leftover_files,omitempty"`
@@ -71,7 +72,7 @@ func (c *console) sets(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	sets, err := image.ReadSets(ctx, store)
+	sets, err := image.ReadSets(ctx, store, nil)
 	if err != nil {
 		return err
 	}
@@ -108,6 +109,9 @@ func viewSet(s *image.Set) setView {
 		d := &m.Doc.Disks[0]
 		v.Host, v.DiskID = h.NetBIOSName, d.Header.Signature
 		v.Disk = strings.TrimSpace(d.Descriptor.Description)
+		if m.Doc.Encryption.Encrypted() {
+			v.Encrypt = m.Doc.Encryption.AESType
+		}
 		p := pointView{
 			File: m.Name, Type: h.BackupType, Time: time.Unix(h.BackupTime, 0), Size: m.Size,
 			Number: m.Number(), Merged: h.MergedFiles, Files: []string{},
@@ -146,7 +150,7 @@ func (v *setsView) bad() error {
 func (c *console) printSets(v *setsView) error {
 	for i := range v.Sets {
 		s := &v.Sets[i]
-		c.note("%s", strings.TrimSpace(strings.Join([]string{s.ID, s.Host, s.Disk, s.DiskID, size(s.Size)}, "  ")))
+		c.note("%s", strings.TrimSpace(strings.Join([]string{s.ID, s.Host, s.Disk, s.DiskID, size(s.Size), s.Encrypt}, "  ")))
 		tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 		for k := range s.Points {
 			p := &s.Points[k]

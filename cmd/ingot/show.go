@@ -38,6 +38,8 @@ type imageView struct {
 	Maker       string          `json:"maker"`
 	Compression string          `json:"compression"`
 	Comment     string          `json:"comment,omitempty"`
+	Encryption  string          `json:"encryption"`
+	Sealed      bool            `json:"authenticated"`
 	Bootable    bool            `json:"bootable"`
 	Blocks      int64           `json:"blocks"`
 	Raw         int64           `json:"raw_bytes"`
@@ -47,7 +49,7 @@ type imageView struct {
 }
 
 func (c *console) show(ctx context.Context, path string) error {
-	ch, err := openImage(ctx, path)
+	ch, err := c.openImage(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -62,6 +64,12 @@ func (c *console) show(ctx context.Context, path string) error {
 	c.note("%s  %s", path, size(v.Size))
 	c.note("  %s image %s of %s, made on %s by %s", v.Type, v.ImageID, v.Host, v.Time.Format("2006-01-02 15:04:05 MST"), v.Maker)
 	c.note("  %d blocks: %s on the disk, %s stored (compression %s)", v.Blocks, size(v.Raw), size(v.Stored), v.Compression)
+	switch {
+	case v.Sealed:
+		c.note("  encrypted with %s and authenticated", v.Encryption)
+	case v.Encryption != "none":
+		c.note("  encrypted with %s, not authenticated", v.Encryption)
+	}
 	if v.Bootable {
 		c.note("  holds what Windows needs to start")
 	}
@@ -95,6 +103,10 @@ func viewImage(path string, ch *image.Chain) (*imageView, error) {
 		Time: time.Unix(h.BackupTime, 0), Host: h.NetBIOSName, Maker: "Ingot " + ch.Doc.Auxiliary.Maker,
 		Compression: ch.Doc.Compression.Level, Bootable: ch.Doc.Auxiliary.Bootable, Definition: ch.Doc.Auxiliary.Definition,
 	}
+	if v.Encryption = ch.Doc.Encryption.AESType; v.Encryption == "" {
+		v.Encryption = "none"
+	}
+	v.Sealed = ch.Sealed()
 	if ch.Doc.Auxiliary.Maker == "" {
 		v.Maker = "another program"
 	}

@@ -30,12 +30,12 @@ what lies there. The exit code is 0 when all is good and 3 when it is not.`,
 }
 
 // openImage opens the image file at path.
-func openImage(ctx context.Context, path string) (*image.Chain, error) {
+func (c *console) openImage(ctx context.Context, path string) (*image.Chain, error) {
 	store, err := folder.New(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(ctx, store, filepath.Base(path))
+	return image.Open(ctx, store, filepath.Base(path), c.access(ctx, false))
 }
 
 // verifyReport is the result of ingot verify.
@@ -59,13 +59,15 @@ type damageView struct {
 }
 
 func (c *console) verify(ctx context.Context, path string) error {
-	ch, err := openImage(ctx, path)
+	ch, err := c.openImage(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer ch.Close()
 	began := time.Now()
-	res, err := verifyChain(ctx, ch, c.log())
+	log := c.log()
+	tellSealed(ch, log)
+	res, err := verifyChain(ctx, ch, log)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
@@ -92,6 +94,14 @@ func (c *console) verify(ctx context.Context, path string) error {
 		c.note("all %d blocks are good: %s in %.1f s, %.0f MB/s", r.Blocks, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 0.001))
 	}
 	return bad
+}
+
+// tellSealed says when the contents of an encrypted image could be somebody
+// else's.
+func tellSealed(ch *image.Chain, log *job.Log) {
+	if ch.Doc.Encryption.Encrypted() && !ch.Sealed() {
+		log.Note("not authenticated: the program that made the image keeps no tags, so nobody can tell whether it was tampered with")
+	}
 }
 
 // verifyChain verifies an opened image with progress.

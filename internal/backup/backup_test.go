@@ -17,6 +17,7 @@ import (
 	"ingot/internal/block/blocktest"
 	"ingot/internal/dest/desttest"
 	"ingot/internal/disk"
+	"ingot/internal/filesys"
 	"ingot/internal/image"
 	"ingot/internal/job"
 )
@@ -94,7 +95,7 @@ func TestFATVolume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := image.Open(t.Context(), m, "x-00-00.mrimgx")
+		c, err := image.Open(t.Context(), m, "x-00-00.mrimgx", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +117,56 @@ func TestFATVolume(t *testing.T) {
 		if res, err := c.Verify(t.Context(), nil); err != nil || len(res.Damaged) > 0 {
 			t.Errorf("%+v: verify: %+v, %v", opts, res, err)
 		}
+	}
+}
+
+// TestZeroed stores some bytes of a file as zeros: they are in the image, and
+// were never asked for.
+func TestZeroed(t *testing.T) {
+	data := fatDisk(t)
+	const start = 63 * 512
+	at := int64(bytes.Index(data, []byte("keep this text"))) - start
+	zero := block.Extent{Off: at + 100_000, Len: 300_000}
+	d := blocktest.New(bytes.Clone(data))
+	src := source(t, d)
+	p, err := Prepare(src, Options{BlockSize: 65536})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, part := p.Bytes, &p.Parts[0]
+	if part.Volume, err = filesys.Leave(part.Volume, nil, []block.Extent{zero}); err != nil {
+		t.Fatal(err)
+	}
+	part.Info = part.Volume.Info()
+	p.Bytes -= part.Info.ZeroedBytes
+	if p.Bytes != before-zero.Len {
+		t.Errorf("%d bytes are to be read, without zeros %d", p.Bytes, before)
+	}
+	d.Fail = func(op blocktest.Op, e block.Extent) error {
+		if op == blocktest.Read && e.Off < start+zero.End() && start+zero.Off < e.End() {
+			return syscall.EIO
+		}
+		return nil
+	}
+	m := desttest.NewMemory()
+	if _, err := p.Run(t.Context(), m, nil, Naming{Template: "x"}, job.NewLog(nil)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := image.Open(t.Context(), m, "x-00-00.mrimgx", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := c.Disks()[0].Partitions[0]
+	want := bytes.Clone(data[start : start+v.Size()])
+	keepUsed(t, want, part.Volume.Used())
+	clear(want[zero.Off:zero.End()])
+	got := make([]byte, len(want))
+	if _, err := v.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the volume came back differently (%v)", err)
+	}
+	stored, err := block.Bytes(block.Subtract(block.Extents{zero}, v.Stored()))
+	if err != nil || stored != 0 {
+		t.Errorf("%d bytes of zeros are not in the image, %v", stored, err)
 	}
 }
 

@@ -59,13 +59,14 @@ func (t *Target) Based() string {
 
 // Target finds out what an image of the plan is to be in store: the newest set
 // that holds exactly the same partitions of the same disk is continued, unless
-// a full was asked for. Close it after Run.
+// a full was asked for. One that is encrypted wants its password: a full that is
+// not encrypted beside it would give away what it hides. Close it after Run.
 func (p *Plan) Target(ctx context.Context, store dest.Store) (*Target, error) {
 	t := &Target{Type: image.TypeFull}
 	if p.opts.Type == image.TypeFull {
 		return t, nil
 	}
-	sets, err := image.ReadSets(ctx, store)
+	sets, err := image.ReadSets(ctx, store, p.opts.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +149,7 @@ func (t *Target) into(doc *image.Document, name string) {
 	if t.base != nil {
 		parent := t.base.Member.Doc
 		was = parent.Disks
+		doc.Encryption = parent.Encryption
 		h.ImageID, h.BackupsetTime = parent.Header.ImageID, parent.Header.BackupsetTime
 		h.BackupType, h.FileNumber, h.IncrementNumber = t.Type, t.base.Number, t.base.Increment
 		doc.Auxiliary.Parent = &image.ParentRef{FileNumber: parent.Header.FileNumber, GUID: parent.Header.BackupGUID}

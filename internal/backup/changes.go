@@ -57,8 +57,11 @@ func (o *Options) fullReadEvery() int64 {
 // parent holds says nothing of bytes that its rule left out: whatever of the
 // options has to do with that is part of it.
 func (o *Options) scope() string {
-	if o.AllSectors {
+	switch {
+	case o.AllSectors:
 		return "all sectors"
+	case len(o.Exclude) > 0:
+		return fmt.Sprintf("used without %q", o.Exclude)
 	}
 	return "used"
 }
@@ -149,9 +152,12 @@ func (r *run) untouched(ctx context.Context, i int, missed int64) (must block.Ma
 	case r.Source.Live:
 		return nil, "it may be written to while it is imaged", nil
 	case was == nil:
-		return nil, base.Member.Name + " does not say how still its source held: it was made by another program or an older version", nil
+		return nil, base.Member.Name + " does not say how still its source held: it was made by another program", nil
 	case was.Source != image.SourceStill && was.Source != image.SourceSnapshot:
 		return nil, "it may have been written to while " + base.Member.Name + " was made", nil
+	case base.Member.Doc.Auxiliary.Maker != r.doc.Auxiliary.Maker:
+		// What is left out, and how that is found, may have been otherwise.
+		return nil, base.Member.Name + " was made by another version of Ingot", nil
 	case was.Scope != r.opts.scope():
 		return nil, base.Member.Name + " was made by another rule of what is stored", nil
 	}
@@ -161,7 +167,7 @@ func (r *run) untouched(ctx context.Context, i int, missed int64) (must block.Ma
 	}
 	return filesys.Changes(ctx, part.found, before.found, filesys.StateOptions{
 		Granule: part.BlockSize, Snapshot: r.Source.Snapshot, WasSnapshot: was.Source == image.SourceSnapshot,
-		Also: block.Differ(part.Volume.Used(), before.Volume.Used()),
+		Also: block.Merge(block.Differ(part.Volume.Used(), before.Volume.Used()), block.Differ(part.Volume.Zeroed(), before.Volume.Zeroed())),
 	})
 }
 

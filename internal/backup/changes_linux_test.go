@@ -119,7 +119,7 @@ func (d *mftDisk) differs(name string, disk []byte) int {
 // read is what an image holds of the volume.
 func (d *mftDisk) read(name string) []byte {
 	d.t.Helper()
-	c, err := image.Open(d.t.Context(), d.store, name)
+	c, err := image.Open(d.t.Context(), d.store, name, nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func (d *mftDisk) read(name string) []byte {
 // noted is what an image says of how it was made.
 func (d *mftDisk) noted(name string) *image.Changes {
 	d.t.Helper()
-	c, err := image.Open(d.t.Context(), d.store, name)
+	c, err := image.Open(d.t.Context(), d.store, name, nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestMissedIsFound(t *testing.T) {
 // consolidate makes a synthetic full of the only set.
 func (d *mftDisk) consolidate() {
 	d.t.Helper()
-	sets, err := image.ReadSets(d.t.Context(), d.store)
+	sets, err := image.ReadSets(d.t.Context(), d.store, nil)
 	must(d.t, err)
 	s := sets.Sets[0]
 	points := s.Points()
@@ -467,7 +467,7 @@ func TestOnlyNTFS(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	}
-	c, err := image.Open(t.Context(), m, "x-01-01.mrimgx")
+	c, err := image.Open(t.Context(), m, "x-01-01.mrimgx", nil)
 	must(t, err)
 	defer c.Close()
 	if k := c.Doc.Disks[0].Partitions[0].Header.Changes; k != nil {

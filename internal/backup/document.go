@@ -91,7 +91,7 @@ func (p *Plan) document(n Naming) (*image.Document, error) {
 			UniquePrefix: "imageid", Maker: n.Version,
 		},
 		Compression: image.Compression{Level: p.opts.Compression, Method: "zstd"},
-		Encryption:  image.Encryption{AESType: "none"},
+		Encryption:  p.encryption(),
 		Header: image.Header{
 			BackupFormat: "partition", BackupType: "full", JSONVersion: 1, DiskCount: 1, MergedFiles: []int64{},
 			BackupGUID: fmt.Sprintf("%x-%x-%x-%x-%x", guid[:4], guid[4:6], guid[6:8], guid[8:10], guid[10:16]),
@@ -101,6 +101,14 @@ func (p *Plan) document(n Naming) (*image.Document, error) {
 		Disks: []image.Disk{p.diskDocument()},
 	}
 	return doc, nil
+}
+
+// encryption is how a new set is encrypted, without what comes from the password.
+func (p *Plan) encryption() image.Encryption {
+	if p.opts.Encrypt == "" {
+		return image.Encryption{AESType: "none"}
+	}
+	return image.Encryption{AESType: p.opts.Encrypt, Enable: true, Conceal: p.opts.Conceal}
 }
 
 // definition is the backup definition the image embeds, in the schema of the

@@ -94,7 +94,7 @@ func imageHuge(t *testing.T, dir string) {
 }
 
 func verifyHuge(t *testing.T, store *folder.Store, res *Result) {
-	c, err := image.Open(t.Context(), store, res.Name)
+	c, err := image.Open(t.Context(), store, res.Name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,14 +53,18 @@ type history struct {
 	parts  []modelPart
 	points map[string]*modelPoint // by backup_guid
 	level  string
+	access *image.Access // nil: not encrypted
 	clock  int64
 	log    []string
+
+	fullIndex bool // of the images of TestPowerCuts
 }
 
 // modelPart is a partition: its place, its reserved area, and what is in use.
 type modelPart struct {
 	off, size, reserved int64
-	used                []bool // of each cell
+	used                []bool        // of each cell
+	zeroed              block.Extents // what is stored as zeros this time
 }
 
 // cell is the unit in which space is in use.
@@ -112,6 +116,9 @@ func newHistory(t *testing.T, seed uint64) *history {
 	if h.r.IntN(4) == 0 {
 		h.level = "none"
 	}
+	if h.r.IntN(30) == 0 { // not often: making a key takes a while
+		h.access = secret("correct horse")
+	}
 	h.disk = make([]byte, 250<<10)
 	binary.LittleEndian.PutUint32(h.disk[440:], 0xBEEF0000+uint32(seed))
 	h.disk[510], h.disk[511] = 0x55, 0xAA
@@ -128,6 +135,11 @@ func newHistory(t *testing.T, seed uint64) *history {
 		}
 	}
 	return h
+}
+
+// secret is an Access with a password.
+func secret(password string) *image.Access {
+	return image.NewAccess(func() ([]byte, error) { return []byte(password), nil })
 }
 
 func (h *history) note(format string, args ...any) {
@@ -170,6 +182,7 @@ type modelVolume struct {
 
 func (v modelVolume) Info() filesys.Info            { return v.info }
 func (v modelVolume) Used() block.Map               { return v.used }
+func (v modelVolume) Zeroed() block.Extents         { return nil }
 func (v modelVolume) Contains(string) (bool, error) { return false, nil }
 func (v modelVolume) Files() filesys.Files          { return nil }
 
@@ -181,6 +194,9 @@ func (h *history) now() *modelPoint {
 		b := make([]byte, p.size)
 		for _, e := range p.extents() {
 			copy(b[e.Off:e.End()], h.disk[p.off+e.Off:])
+		}
+		for _, e := range p.zeroed {
+			clear(b[e.Off:e.End()])
 		}
 		m.parts = append(m.parts, b)
 	}
@@ -202,7 +218,7 @@ func (p *modelPart) extents() block.Extents {
 func (h *history) image() {
 	opts := Options{
 		Type: []string{"", "", "inc", "inc", "diff", "full"}[h.r.IntN(6)], FullIndex: h.r.IntN(8) == 0,
-		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3),
+		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3), Conceal: true,
 	}
 	p := h.prepare(opts)
 	h.clock += h.r.Int64N(100_000) - 10_000 // clocks are set back too
@@ -228,6 +244,9 @@ func (h *history) image() {
 
 // prepare makes a plan whose volumes are in use as the model says.
 func (h *history) prepare(opts Options) *Plan {
+	if opts.Access = h.access; h.access != nil {
+		opts.Encrypt = "aes-128"
+	}
 	p, err := Prepare(source(h.t, blocktest.New(bytes.Clone(h.disk))), opts)
 	if err != nil {
 		h.t.Fatal(err)
@@ -237,9 +256,26 @@ func (h *history) prepare(opts Options) *Plan {
 		used := m.extents()
 		n, _ := block.Bytes(used)
 		p.Parts[i].Info = filesys.Info{Type: "NTFS", Size: m.size, UsedBytes: n, DataStart: m.reserved}
-		p.Parts[i].Volume = modelVolume{p.Parts[i].Info, used}
+		p.Parts[i].Volume = h.leave(m, modelVolume{p.Parts[i].Info, used})
+		p.Parts[i].Info = p.Parts[i].Volume.Info()
 	}
 	return p
+}
+
+// leave has some of a volume stored as zeros, now and then.
+func (h *history) leave(m *modelPart, v filesys.Volume) filesys.Volume {
+	if m.zeroed = nil; h.r.IntN(3) > 0 {
+		return v
+	}
+	for range 1 + h.r.IntN(3) {
+		off := m.reserved + h.r.Int64N(m.size-m.reserved)
+		m.zeroed = append(m.zeroed, block.Extent{Off: off, Len: min(1+h.r.Int64N(20_000), m.size-off)})
+	}
+	v, err := filesys.Leave(v, nil, m.zeroed)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return v
 }
 
 // keep notes what the point that was just made has to read as.
@@ -259,7 +295,7 @@ func (h *history) maybeCrash() dest.Store {
 }
 
 func (h *history) sets() *image.Sets {
-	s, err := image.ReadSets(h.t.Context(), h.store)
+	s, err := image.ReadSets(h.t.Context(), h.store, h.access)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -338,7 +374,7 @@ func (h *history) purge() {
 	}
 	d := retention.Decide(rules, sets, retention.Run{Now: time.Unix(h.clock, 0)})
 	log := job.NewLog(nil)
-	err = d.Apply(h.t.Context(), h.maybeCrash(), retention.Options{}, log)
+	err = d.Apply(h.t.Context(), h.maybeCrash(), retention.Options{Access: h.access}, log)
 	h.note("purge %+v: %d operations, %v, %v", rules, len(d.Ops), log.Warnings(), err)
 	if err != nil && !errors.Is(err, desttest.ErrCrash) {
 		h.t.Fatalf("purge: %v", err)

@@ -9,6 +9,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/image"
 )
 
 // ErrOptions is wrapped by the error for options that contradict each other or
@@ -54,8 +55,19 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
+	// Access has the password of encrypted sets; nil continues none.
+	Access *image.Access
+	// Encrypt says how a new set is encrypted: aes-128, aes-192, aes-256; "" not
+	// at all.
+	Encrypt string
+	// Conceal has an encrypted image keep keyed hashes in the place of MD5s, which
+	// tell who knows a content whether it is there. Ingot alone restores it then.
+	Conceal bool
 	// AllSectors images free space too (forensics, undeleting).
 	AllSectors bool
+	// Exclude are patterns of files whose contents are stored as zeros; see
+	// filesys.Exclude. They do not go together with AllSectors.
+	Exclude []string
 	// BlockSize in bytes, a power of two; 0 chooses by the volume's size.
 	BlockSize int64
 	// Comment is kept in the image.
@@ -79,7 +91,9 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
-	opts Options
+	opts     Options
+	leftOut  int  // files that Options.Exclude matches
+	searched bool // by Options.Exclude, in one part at least
 }
 
 // Part is one partition of the plan.
@@ -110,6 +124,9 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type), checkChanges(opts)); err != nil {
 		return nil, err
 	}
+	if err := checkExclude(opts); err != nil {
+		return nil, err
+	}
 	p := &Plan{Source: src, opts: opts}
 	all, err := openParts(src, opts)
 	if err != nil {
@@ -128,6 +145,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	for i := range p.Parts {
 		p.finish(&p.Parts[i])
 	}
+	p.excluded()
 	return p, nil
 }
 
@@ -177,12 +195,13 @@ func (p *Plan) finish(part *Part) {
 	if part.BlockSize == 0 {
 		part.BlockSize = DefaultBlockSize(part.Len)
 	}
-	p.Bytes += part.Info.UsedBytes
+	p.exclude(part)
+	p.Bytes += part.Info.UsedBytes - part.Info.ZeroedBytes
 }
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,11 +19,14 @@ import (
 // must be there and read as it was, and the same done again must end well.
 func TestPowerCuts(t *testing.T) {
 	for name, do := range map[string]func(*history, dest.Store) error{
-		"full":           func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
-		"differential":   func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
-		"incremental":    func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
-		"merge":          func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
-		"synthetic full": func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
+		"full":         func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
+		"differential": func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
+		"incremental":  func(h *history, s dest.Store) error { return h.try(s, image.TypeInc) },
+		"merge":        func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		// The last incremental has a full index: it names blocks of the others.
+		"merge below a full index":            func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		"encrypted, merge below a full index": func(h *history, s dest.Store) error { return h.tryMerge(s, 1, 3) },
+		"synthetic full":                      func(h *history, s dest.Store) error { return h.tryMerge(s, 0, 2) },
 		"purge": func(h *history, s dest.Store) error {
 			return h.tryPurge(s, plan.Retention{Full: plan.Keep{N: 1}, Incremental: plan.Keep{N: 1}})
 		},
@@ -31,9 +35,18 @@ func TestPowerCuts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for step := 0; ; step++ {
 				h := newHistory(t, 7)
+				if strings.HasPrefix(name, "encrypted") {
+					h.access = secret("correct horse")
+				}
 				for _, typ := range []string{"full", "inc", "full", "inc", "inc", "inc"} {
 					h.write()
 					if err := h.try(h.store, typ); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if strings.HasSuffix(name, "merge below a full index") {
+					h.fullIndex = true
+					if err := h.try(h.store, "inc"); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -60,7 +73,7 @@ func TestPowerCuts(t *testing.T) {
 
 // try takes an image of that type.
 func (h *history) try(store dest.Store, typ string) error {
-	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096})
+	p := h.prepare(Options{Type: typ, Compression: h.level, BlockSize: 4096, FullIndex: h.fullIndex})
 	h.clock += 1000
 	target, err := p.Target(h.t.Context(), store)
 	if err != nil {
@@ -111,5 +124,5 @@ func (h *history) tryPurge(store dest.Store, rules plan.Retention) error {
 			delete(h.points, guid)
 		}
 	}
-	return d.Apply(h.t.Context(), store, retention.Options{}, job.NewLog(nil))
+	return d.Apply(h.t.Context(), store, retention.Options{Access: h.access}, job.NewLog(nil))
 }

@@ -54,7 +54,14 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 	}
 	file := name.File(doc.Header.ImageID, target)
 	target.into(doc, file)
-	w, err := image.Create(ctx, store, file, doc, image.Options{TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex})
+	if target.base == nil && p.opts.Encrypt != "" {
+		if err := p.opts.Access.Encrypt(doc, p.opts.Encrypt); err != nil {
+			return nil, err
+		}
+	}
+	w, err := image.Create(ctx, store, file, doc, image.Options{
+		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +105,7 @@ type area struct {
 	size  int64
 	piece int64
 	used  block.Map // relative to base
+	zeros block.Map // what of used is stored as zeros
 }
 
 func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
@@ -105,9 +113,10 @@ func (a *area) count() int64 { return (a.size + a.piece - 1) / a.piece }
 // areas are the reserved area, where the file system has one, and the blocks.
 func (part *Part) areas() (reserved, blocks area) {
 	start := part.Info.DataStart
-	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start)}
+	reserved = area{image.Reserved, 0, start, image.ReservedPiece, block.Whole(start), block.Extents{}}
 	rest := part.Len - start
-	return reserved, area{image.Blocks, start, rest, part.BlockSize, block.Clip(part.Volume.Used(), start, rest)}
+	return reserved, area{image.Blocks, start, rest, part.BlockSize,
+		block.Clip(part.Volume.Used(), start, rest), block.Clip(part.Volume.Zeroed(), start, rest)}
 }
 
 func (r *run) writePart(ctx context.Context, i int) error {
@@ -134,7 +143,8 @@ func (r *run) writePart(ctx context.Context, i int) error {
 // item is one window on its way through the pipeline.
 type item struct {
 	row
-	held  []image.Known // the memory of known
+	held  []image.Known  // the memory of known
+	read  []block.Extent // what of the row's used bytes is read; the rest becomes zeros
 	enc   *image.Encoder
 	raw   []byte
 	batch image.Batch
@@ -143,8 +153,10 @@ type item struct {
 func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) error {
 	next, stop := iter.Pull2(k.rows(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)), a.piece))
 	defer stop()
-	// Made here, so that a bad level is an error and not a surprise later.
-	if _, err := image.NewEncoder(r.opts.Compression); err != nil {
+	zeros := newZeros(a.zeros)
+	defer zeros.stop()
+	encoder, err := r.w.Encoders(a.area)
+	if err != nil {
 		return err
 	}
 	workers := r.opts.Workers
@@ -152,16 +164,14 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 		workers = pipeline.Items(2 * max(image.Chunk, a.piece)) // raw and stored
 	}
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
-		New: func() *item {
-			enc, _ := image.NewEncoder(r.opts.Compression)
-			return &item{enc: enc}
-		},
+		New: func() *item { return &item{enc: encoder()} },
 		Read: func(it *item) error {
 			row, err, ok := next()
 			if !ok {
 				return io.EOF
 			}
 			it.take(&row)
+			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
 			return err
 		},
 		// Reading is part of the work: with several reads under way, the disk
@@ -174,13 +184,13 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 			if err := a.read(part.reader, it); err != nil {
 				return err
 			}
-			zeroFree(it.raw, it.used)
+			zeroFree(it.raw, it.read)
 			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece), it.known)
 			return nil
 		},
 		Write: func(it *item) error {
 			var n int64
-			for _, e := range it.used {
+			for _, e := range it.read {
 				n += e.Len
 			}
 			r.meter.Add(n)
@@ -194,8 +204,9 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 }
 
 // read fills the item with its window of the source: with one large read, or
-// with one for each used extent when these are few. Should the large one fail,
-// perhaps only free space is unreadable, which nobody needs.
+// with one for each extent that matters when these are few. Should the large one fail,
+// perhaps only free space is unreadable, or what becomes zeros, which nobody
+// needs.
 func (a *area) read(r block.Reader, it *item) error {
 	off := it.first * a.piece
 	size := min(it.n*a.piece, a.size-off)
@@ -203,16 +214,16 @@ func (a *area) read(r block.Reader, it *item) error {
 		it.raw = make([]byte, max(image.Chunk, size))
 	}
 	it.raw = it.raw[:size]
-	var used int64
-	for _, e := range it.used {
-		used += e.Len
+	var wanted int64
+	for _, e := range it.read {
+		wanted += e.Len
 	}
-	if used >= size/8 {
+	if wanted >= size/8 {
 		if _, err := r.ReadAt(it.raw, a.base+off); err == nil {
 			return nil
 		}
 	}
-	for _, e := range it.used {
+	for _, e := range it.read {
 		at := a.base + off + e.Off
 		if n, err := r.ReadAt(it.raw[e.Off:e.End()], at); err != nil {
 			return fmt.Errorf("read bytes %d to %d of the partition: %w", at+int64(n), at+e.Len-1, err)

@@ -3,13 +3,13 @@ package block
 import "iter"
 
 // Differ gives what is in one of two maps and not in the other.
-func Differ(a, b Map) Map { return difference{a, b} }
+func Differ(a, b Map) Map { return unlike{a, b} }
 
-type difference struct{ a, b Map }
+type unlike struct{ a, b Map }
 
 // Extents implements Map. Extents may touch where one map ends and the other
 // begins.
-func (d difference) Extents() iter.Seq2[Extent, error] {
+func (d unlike) Extents() iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		var heads [2]cursor
 		for i, m := range []Map{d.a, d.b} {

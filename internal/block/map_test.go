@@ -77,12 +77,36 @@ func TestAgainstModel(t *testing.T) {
 				t.Fatalf("Differ(%v, %v) is wrong at %d", a, b, i)
 			}
 		}
+		left := bits(collect(t, Subtract(a, b)))
+		for i := range left {
+			if left[i] != (ba[i] && !bb[i]) {
+				t.Fatalf("Subtract(%v, %v) is wrong at %d", a, b, i)
+			}
+		}
 		off := r.Int64N(size)
 		n := r.Int64N(size - off)
 		clip := bits(collect(t, Clip(a, off, n)))
 		for i := range clip {
 			if want := int64(i) < n && ba[off+int64(i)]; clip[i] != want {
 				t.Fatalf("Clip(%v, %d, %d) is wrong at %d", a, off, n, i)
+			}
+		}
+	}
+}
+
+// TestSubtractTouching has extents that touch on both sides, and a walk that is
+// left early at each place.
+func TestSubtractTouching(t *testing.T) {
+	a, b := Extents{{0, 5}, {5, 5}, {10, 5}}, Extents{{3, 1}, {4, 2}, {9, 2}, {14, 9}}
+	want := Extents{{0, 3}, {6, 3}, {11, 3}}
+	if got := collect(t, Subtract(a, b)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for n := range want {
+		var got int
+		for range Subtract(a, b).Extents() {
+			if got++; got > n {
+				break
 			}
 		}
 	}
@@ -113,8 +137,10 @@ func (f failing) Extents() iter.Seq2[Extent, error] {
 
 func TestErrorsPass(t *testing.T) {
 	for name, m := range map[string]Map{
-		"Merge": Merge(NewExtents(Extent{50, 1}), failing{Extent{0, 1}}),
-		"Clip":  Clip(failing{Extent{0, 1}}, 0, 100),
+		"Merge":         Merge(NewExtents(Extent{50, 1}), failing{Extent{0, 1}}),
+		"Clip":          Clip(failing{Extent{0, 1}}, 0, 100),
+		"Subtract from": Subtract(failing{Extent{0, 1}}, NewExtents(Extent{0, 1})),
+		"Subtract":      Subtract(NewExtents(Extent{5, 1}), failing{Extent{0, 1}}),
 	} {
 		if _, err := Bytes(m); err == nil || !strings.Contains(err.Error(), "bad sector") {
 			t.Errorf("%s: error %v was lost", name, err)

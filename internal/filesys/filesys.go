@@ -1,9 +1,11 @@
 package filesys
 
 import (
+	"cmp"
 	"fmt"
 
 	"ingot/internal/block"
+	"ingot/internal/filesys/exfat"
 	"ingot/internal/filesys/fat"
 	"ingot/internal/filesys/ntfs"
 )
@@ -18,8 +20,9 @@ type Info struct {
 	TotalClusters            int64
 	FreeClusters             int64
 	UsedBytes                int64    // bytes in the map that Used gives
+	ZeroedBytes              int64    // of these, bytes that Zeroed holds
 	DataStart                int64    // cluster 2 of FAT: what lies before is its reserved area; 0 for all others
-	FATOffset                int64    // first FAT, 0 if there is none
+	FATOffset                int64    // first table of FAT; 0 for all others
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
@@ -34,6 +37,8 @@ type Volume interface {
 	// Each walk reads anew from the partition, in bounded memory, and ends
 	// with an error when the partition cannot be read or has changed.
 	Used() block.Map
+	// Zeroed is what of Used is to be stored as zeros, whatever lies there.
+	Zeroed() block.Extents
 	// Contains reports whether a file or folder exists, such as
 	// \EFI\Microsoft\Boot\BCD, without regard to case. It is false for file
 	// systems whose folders cannot be read here.
@@ -60,6 +65,8 @@ func Open(r block.Reader) (Volume, error) {
 	switch {
 	case ntfs.IsBoot(head):
 		return openNTFS(r, rival), nil
+	case exfat.IsBoot(head):
+		return openExFAT(r, rival), nil
 	case fat.IsBoot(head):
 		return openFAT(r, rival), nil
 	}
@@ -79,7 +86,22 @@ func openNTFS(r block.Reader, rival string) Volume {
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
 		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
-	}, rival)
+	}, rival, nil)
+}
+
+// openExFAT makes a Volume of a partition that begins as exFAT does.
+func openExFAT(r block.Reader, rival string) Volume {
+	v, err := exfat.Open(r)
+	if err != nil {
+		return volume{info: Info{Type: "exFAT", Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
+	}
+	f := v.Facts()
+	return settle(v, Info{
+		Type: "exFAT", Label: f.Label, Serial: f.Serial, Size: r.Size(),
+		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		WholeReason: f.WholeReason, Warnings: f.Warnings,
+	}, rival, v.Files())
 }
 
 // openFAT makes a Volume of a partition that begins as FAT does. Boot sectors
@@ -100,20 +122,20 @@ func openFAT(r block.Reader, rival string) Volume {
 	if info.DataStart > info.Size { // of a partition that was cut off
 		info.DataStart, info.FATOffset = 0, 0
 	}
-	return settle(v, info, rival)
+	return settle(v, info, rival, v.Files())
 }
 
 // settle decides between a volume and a rival name found in the same bytes:
 // one of them is stale, and which one cannot be known, so all is kept.
-func settle(v contents, info Info, rival string) Volume {
+func settle(v contents, info Info, rival string, tree Files) Volume {
 	if rival != "" && info.WholeReason == "" {
 		info.WholeReason = fmt.Sprintf("the partition has the marks of both %s and %s", info.Type, rival)
 	}
 	if info.WholeReason != "" {
 		info.UsedBytes = info.Size
-		return volume{info: info, files: v, used: block.Whole(info.Size)}
+		return volume{info, v, block.Whole(info.Size), tree}
 	}
-	return volume{info: info, files: v, used: v.Used()}
+	return volume{info, v, v.Used(), tree}
 }
 
 // other is a partition known by name, or not at all.
@@ -128,7 +150,8 @@ func other(r block.Reader, name string) Volume {
 // Whole is v with all of its bytes in use, for copying every sector of it.
 func Whole(v Volume) Volume {
 	info := v.Info()
-	info.UsedBytes = info.Size
+	info.UsedBytes, info.ZeroedBytes = info.Size, 0
+	info.WholeReason = cmp.Or(info.WholeReason, info.Unsettled, "all of its sectors are asked for")
 	return volume{info, v, block.Whole(info.Size), v.Files()}
 }
 
@@ -156,6 +179,9 @@ func (v volume) Used() block.Map {
 	}
 	return v.used
 }
+
+// Zeroed implements Volume; Leave adds to it.
+func (v volume) Zeroed() block.Extents { return nil }
 
 // Files implements Volume.
 func (v volume) Files() Files { return v.tree }

@@ -53,6 +53,7 @@ func TestRead(t *testing.T) {
 	fat := func(t *testing.T) disk {
 		return made(t, 16<<20, "dosfstools", "mkfs.vfat", "-F", "16", "-n", "ESP")
 	}
+	exfat := func(t *testing.T) disk { return made(t, 16<<20, "exfatprogs", "mkfs.exfat", "-L", "Straße") }
 	for name, c := range map[string]struct {
 		make  func(t *testing.T) disk
 		check func(i Info) bool
@@ -63,6 +64,9 @@ func TestRead(t *testing.T) {
 		}, `\$MFT`},
 		"FAT16": {fat, func(i Info) bool {
 			return i.Type == "FAT16" && i.Label == "ESP" && len(i.Serial) == 8 && i.FATOffset > 0 && i.DataStart > i.FATOffset
+		}, `\`},
+		"exFAT": {exfat, func(i Info) bool {
+			return i.Type == "exFAT" && i.Label == "Straße" && len(i.Serial) == 8 && i.FATOffset == 0 && i.DataStart == 0
 		}, `\`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +103,6 @@ func TestNamedByTools(t *testing.T) {
 		{"ext", "e2fsprogs", "mkfs.ext4", 16 << 20, []string{"-q", "-F"}},
 		{"swap", "util-linux", "mkswap", 4 << 20, nil},
 		{"swap", "util-linux", "mkswap", 4 << 20, []string{"-p", "65536"}},
-		{"exFAT", "exfatprogs", "mkfs.exfat", 8 << 20, nil},
 		{"XFS", "xfsprogs", "mkfs.xfs", 320 << 20, []string{"-q"}},
 		{"Btrfs", "btrfs-progs", "mkfs.btrfs", 128 << 20, []string{"-q"}},
 		{"F2FS", "f2fs-tools", "mkfs.f2fs", 64 << 20, []string{"-q"}},

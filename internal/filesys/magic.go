@@ -25,7 +25,6 @@ func startMagics() []magic {
 	return []magic{
 		{name: "BitLocker", off: 3, text: "-FVE-FS-"},
 		{name: "BitLocker", off: 424, text: "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"},
-		{name: "exFAT", off: 3, text: "EXFAT   "},
 		{name: "ReFS", off: 3, text: "ReFS\x00\x00\x00\x00"},
 		{name: "LUKS", off: 0, text: "LUKS\xba\xbe"},
 		{name: "XFS", off: 0, text: "XFSB"},

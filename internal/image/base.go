@@ -68,7 +68,7 @@ func (b *Base) openLater(ctx context.Context, store dest.Store, s *Set) error {
 		if m.Number() <= b.Member.Number() {
 			continue
 		}
-		f, err := openFile(ctx, store, m.Name)
+		f, err := openFile(ctx, store, m.Name, s.access)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (b *Base) Strong() bool {
 	for _, d := range b.Parent.disks {
 		for _, v := range d.Partitions {
 			for _, t := range v.tables {
-				if t.strong[Blocks] == 0 && t.counts.blocks > 0 {
+				if !t.strong.there() && t.counts.blocks > 0 {
 					return false
 				}
 			}

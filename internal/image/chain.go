@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"ingot/internal/block"
 	"ingot/internal/dest"
@@ -20,7 +21,8 @@ type Chain struct {
 	Name string
 	Size int64
 
-	files  []*file         // ascending by number; the point's own is the last that is not split
+	files  []*file         // the oldest first
+	extra  int             // how many at the front are not of the chain
 	number map[int64]*file // where the blocks of each file number are
 	disks  []*ChainDisk
 	spools []*spool // of resolved indexes
@@ -36,9 +38,10 @@ type ChainDisk struct {
 // Open opens the point in time that the image file name of store holds. The
 // files it needs beside it are looked for among those of the store, by their
 // content. What is read of the metadata is checked by MD5, except for the
-// indexes, whose MD5 CheckIndex compares: a large one takes a while.
-func Open(ctx context.Context, store dest.Store, name string) (*Chain, error) {
-	f, err := openFile(ctx, store, name)
+// indexes, whose MD5 CheckIndex compares: a large one takes a while. access may
+// be nil; an encrypted image then gives ErrLocked.
+func Open(ctx context.Context, store dest.Store, name string, access *Access) (*Chain, error) {
+	f, err := openFile(ctx, store, name, access)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,7 @@ func Open(ctx context.Context, store dest.Store, name string) (*Chain, error) {
 	if err := f.close(); err != nil {
 		return nil, err
 	}
-	sets, err := ReadSets(ctx, store)
+	sets, err := ReadSets(ctx, store, access)
 	if err != nil {
 		return nil, err
 	}
@@ -63,23 +66,48 @@ func Open(ctx context.Context, store dest.Store, name string) (*Chain, error) {
 	return set.Open(ctx, store, m)
 }
 
-// openChain opens the files of these names, of which the one called point holds
-// the point in time.
-func openChain(ctx context.Context, store dest.Store, names []string, point string) (*Chain, error) {
+// recipe says which files a point in time is made of.
+type recipe struct {
+	point string   // the file that holds it
+	files []string // those whose indexes make it up and their parts, oldest first
+	// extra are files that have been taken in by others of them: an index may
+	// still name blocks by the places they had there.
+	extra []string
+}
+
+// without gives the recipe with another file in the place of the point's own,
+// and without those in gone.
+func (r recipe) without(tmp string, gone func(name string) bool) recipe {
+	out := recipe{point: tmp}
+	for _, n := range r.files {
+		if n == r.point {
+			out.files = append(out.files, tmp)
+		} else if !gone(n) {
+			out.files = append(out.files, n)
+		}
+	}
+	return out
+}
+
+// open opens the files of a recipe.
+func (r recipe) open(ctx context.Context, store dest.Store, access *Access) (*Chain, error) {
 	c := new(Chain)
 	var own *file
-	for _, name := range names {
-		f, err := openFile(ctx, store, name)
+	for i, name := range slices.Concat(r.extra, r.files) {
+		f, err := openFile(ctx, store, name, access)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 		c.files = append(c.files, f)
-		if name == point {
+		if name == r.point {
 			own = f
+		}
+		if i < len(r.extra) {
+			c.extra++
 		}
 	}
 	if err := c.assemble(own); err != nil {
-		return nil, errors.Join(fmt.Errorf("open image %s: %w", point, err), c.Close())
+		return nil, errors.Join(fmt.Errorf("open image %s: %w", r.point, err), c.Close())
 	}
 	return c, nil
 }
@@ -95,6 +123,9 @@ func (c *Chain) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// own is the file that holds the point in time.
+func (c *Chain) own() *file { return c.number[c.Doc.Header.FileNumber] }
 
 // Disks are the disks of the image, in its order.
 func (c *Chain) Disks() []*ChainDisk { return c.disks }
@@ -121,12 +152,18 @@ func (c *Chain) assemble(own *file) error {
 	}
 	for _, f := range c.files {
 		c.number[f.number()] = f
+		if f.doc.Encryption != own.doc.Encryption {
+			return damaged("%s and %s are of one set and encrypted in different ways", f.name, own.name)
+		}
 		if (f.doc.Compression.Level == CompressionNone) != (own.doc.Compression.Level == CompressionNone) {
 			return fmt.Errorf("%w: %s is compressed (%s) and %s is not (%s)", ErrUnsupported, f.name, f.doc.Compression.Level, own.name, own.doc.Compression.Level)
 		}
 	}
 	if own.doc.Header.SplitFile {
 		return fmt.Errorf("%w: it is a part of a split image, name its last part", ErrUnsupported)
+	}
+	if err := c.checkParents(); err != nil {
+		return err
 	}
 	layers, err := c.layers(own)
 	if err != nil {
@@ -145,7 +182,7 @@ func (c *Chain) assemble(own *file) error {
 // partitions of all of them must be those of own.
 func (c *Chain) layers(own *file) ([]*file, error) {
 	var out []*file
-	for _, f := range c.files {
+	for _, f := range c.files[c.extra:] {
 		switch {
 		case f.doc.Header.SplitFile || f.number() > own.number():
 			continue
@@ -176,7 +213,7 @@ func (c *Chain) addDisk(own *file, layers []*file, i int) error {
 		for _, f := range layers {
 			tables = append(tables, &f.disks[i].tables[k])
 		}
-		v, err := c.newVolume(&doc.Partitions[k], tables)
+		v, err := c.newVolume(doc, &doc.Partitions[k], tables)
 		if err != nil {
 			return fmt.Errorf("partition %d: %w", doc.Partitions[k].Header.Number, err)
 		}
@@ -186,68 +223,84 @@ func (c *Chain) addDisk(own *file, layers []*file, i int) error {
 	return nil
 }
 
-// newVolume makes a volume of a partition and its indexes, the full one first.
-func (c *Chain) newVolume(p *Partition, tables []*table) (*Volume, error) {
+// newVolume makes a volume of a partition of disk number i and its indexes, the
+// full one first.
+func (c *Chain) newVolume(d *Disk, p *Partition, tables []*table) (*Volume, error) {
 	level, err := frameLevel(c.Doc.Compression.Level)
 	if err != nil {
 		return nil, err
 	}
-	v := &Volume{Doc: p, chain: c, level: level, size: p.Geometry.Length, tables: tables}
 	own := tables[len(tables)-1]
+	v := &Volume{Doc: p, disk: d, chain: c, level: level, size: p.Geometry.Length, tables: tables, keys: own.file.keys}
 	if p.FileSystem.ReservedLength > 0 {
-		v.spaces = append(v.spaces, space{
-			area: Reserved, base: p.Geometry.BootSectorOffset, size: p.FileSystem.ReservedLength,
-			piece: ReservedPiece, count: own.counts.reserved, index: own.index, elems: own.pos[Reserved],
-		})
-	}
-	s := space{area: Blocks, base: p.FileSystem.LCN0 - p.FileSystem.Start, piece: p.Header.BlockSize}
-	s.index, s.elems, s.count = own.index, own.pos[Blocks], own.counts.blocks
-	if own.delta {
-		if s.index, s.count, err = c.resolve(tables); err != nil {
+		s := space{area: Reserved, base: p.Geometry.BootSectorOffset, size: p.FileSystem.ReservedLength, piece: ReservedPiece, count: own.counts.reserved}
+		if err := c.findIndex(v, &s, own); err != nil {
 			return nil, err
 		}
-		s.elems = 0
+		v.spaces = append(v.spaces, s)
+	}
+	s := space{area: Blocks, base: p.FileSystem.LCN0 - p.FileSystem.Start, piece: p.Header.BlockSize, count: own.counts.blocks}
+	if err := c.findIndex(v, &s, own); err != nil {
+		return nil, err
 	}
 	s.size = min(v.size-s.base, s.count*s.piece)
 	v.spaces = append(v.spaces, s)
 	return v, nil
 }
 
-// resolve lays delta indexes over a full one. The result is an index like that
-// of a full image, so that every block is found by its number.
-func (c *Chain) resolve(tables []*table) (io.ReaderAt, int64, error) {
-	state, err := newState(tables)
-	if err != nil {
-		return nil, 0, err
+// findIndex has a space read its elements from the file, where they stand in it
+// one for each piece, or from a resolved index.
+func (c *Chain) findIndex(v *Volume, s *space, own *table) (err error) {
+	s.index, s.elems, s.rec = own.index, own.pos[s.area], elementSize
+	sealed := own.file.seal != nil
+	if !sealed && (s.area == Reserved || !own.delta) {
+		return nil
 	}
+	next, err := v.records(s)
+	if err != nil {
+		return err
+	}
+	s.elems = 0
+	if sealed {
+		s.rec = elementSize + markSize
+	}
+	s.index, s.count, err = c.resolve(next, s.rec)
+	return err
+}
+
+// resolve writes stored pieces as an index like that of a full image, so that
+// every block is found by its number: delta indexes laid over a full one, and
+// tags beside elements.
+func (c *Chain) resolve(records func() (record, bool, error), size int64) (io.ReaderAt, int64, error) {
 	out := &spool{}
 	c.spools = append(c.spools, out)
 	var next int64
 	for {
-		rec, ok, err := state.next()
+		rec, ok, err := records()
 		if err != nil {
 			return nil, 0, err
 		}
 		if !ok {
 			return out, next, out.settle()
 		}
-		if err := writeGap(out, rec.piece-next); err != nil {
+		if err := writeGap(out, rec.piece-next, size); err != nil {
 			return nil, 0, err
 		}
-		var raw [elementSize]byte
+		var raw [elementSize + markSize]byte
 		rec.encode(raw[:])
-		if _, err := out.Write(raw[:]); err != nil {
+		copy(raw[elementSize:], rec.mark[:])
+		if _, err := out.Write(raw[:size]); err != nil {
 			return nil, 0, err
 		}
 		next = rec.piece + 1
 	}
 }
 
-// writeGap writes n elements of blocks that are not stored.
-func writeGap(w io.Writer, n int64) error {
-	zero := make([]byte, min(n, 4096)*elementSize)
+// writeGap writes n elements, of size bytes each, of blocks that are not stored.
+func writeGap(w io.Writer, n, size int64) error {
+	zero := make([]byte, min(n, 4096)*size)
 	for ; n > 0; n -= 4096 {
-		if _, err := w.Write(zero[:min(n, 4096)*elementSize]); err != nil {
+		if _, err := w.Write(zero[:min(n, 4096)*size]); err != nil {
 			return err
 		}
 	}

@@ -5,35 +5,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"ingot/internal/dest"
 )
 
-// verify opens the new file as it will be found, without those that are to go,
-// and compares it with what there is now: the same blocks with the same hashes,
-// and the same stored bytes in the new file. Its metadata is checked by MD5.
-func (c *Consolidation) verify(ctx context.Context, store dest.Store, tmp string) (err error) {
-	var names []string
-	for _, m := range c.chain {
-		switch {
-		case m == c.Into:
-			names = append(names, tmp)
-		case !slices.Contains(c.Removed, m):
-			names = append(names, m.Name)
-		}
-	}
-	was, err := openChain(ctx, store, c.names(), c.Into.Name)
+// compareChains compares a point in time with what it is to become: the same
+// blocks with the same hashes, and the same stored bytes in the new file. Its
+// metadata is checked by MD5.
+func compareChains(ctx context.Context, store dest.Store, access *Access, old, new recipe) (err error) {
+	was, err := old.open(ctx, store, access)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, was.Close()) }()
-	is, err := openChain(ctx, store, names, tmp)
+	is, err := new.open(ctx, store, access)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, is.Close()) }()
-	own := is.number[c.Into.Number()]
+	own := is.number[is.Doc.Header.FileNumber]
 	for i := range own.metas {
 		if err := own.metas[i].check(own.blob); err != nil {
 			return err

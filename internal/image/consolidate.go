@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"ingot/internal/dest"
@@ -89,35 +90,53 @@ func (c *Consolidation) Run(ctx context.Context, store dest.Store, opts Options,
 	if progress == nil {
 		progress = func(int64) {}
 	}
+	if err := c.set.Tidy(ctx, store); err != nil {
+		return err
+	}
 	tmp := c.Into.Name + mergingSuffix
-	// What an earlier run left that was cut short.
-	if b, err := store.Open(ctx, tmp); err == nil {
-		if err := errors.Join(b.Close(), store.Remove(ctx, tmp)); err != nil {
-			return err
-		}
+	if err := removeOld(ctx, store, tmp); err != nil {
+		return err
 	}
 	if err := c.write(ctx, store, tmp, opts, progress); err != nil {
 		return fmt.Errorf("consolidate %s to %s: %w", c.From.Name, c.Into.Name, err)
 	}
-	if err := c.verify(ctx, store, tmp); err != nil {
+	gone := func(name string) bool {
+		return slices.ContainsFunc(c.Removed, func(m *Member) bool { return m.Name == name })
+	}
+	if err := compareChains(ctx, store, c.set.access, c.recipe(), c.recipe().without(tmp, gone)); err != nil {
 		return errors.Join(fmt.Errorf("consolidate %s to %s: verify the new file: %w", c.From.Name, c.Into.Name, err), store.Remove(ctx, tmp))
 	}
 	if err := store.Rename(ctx, tmp, c.Into.Name); err != nil {
 		return err
 	}
-	// From here on nothing needs them.
-	for _, m := range c.Removed {
-		if err := store.Remove(ctx, m.Name); err != nil {
-			return err
-		}
+	// What is to go is left over from here on.
+	again, err := ReadSets(ctx, store, c.set.access)
+	if err != nil {
+		return err
 	}
-	return nil
+	set, _ := again.Find(c.Into.Name)
+	if set == nil {
+		return fmt.Errorf("%s has gone", c.Into.Name)
+	}
+	return set.Tidy(ctx, store)
 }
 
-func (c *Consolidation) names() []string {
-	var out []string
-	for _, m := range c.chain {
-		out = append(out, m.Name)
+// removeOld deletes what an earlier run left that was cut short.
+func removeOld(ctx context.Context, store dest.Store, tmp string) error {
+	b, err := store.Open(ctx, tmp)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return out
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.Close(), store.Remove(ctx, tmp))
+}
+
+func (c *Consolidation) recipe() recipe {
+	r := recipe{point: c.Into.Name}
+	for _, m := range c.chain {
+		r.files = append(r.files, m.Name)
+	}
+	return r
 }

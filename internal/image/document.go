@@ -66,7 +66,10 @@ type Encryption struct {
 	AESType       string `json:"aes_type"`
 	Enable        bool   `json:"enable"`
 	HMAC          string `json:"hmac"`
+	KeyDerivation string `json:"key_derivation,omitempty"`
 	KeyIterations int64  `json:"key_iterations"`
+	// Conceal says that the index holds keyed hashes in the place of MD5s.
+	Conceal bool `json:"ingot_conceal,omitempty"`
 }
 
 // Header identifies the file in its backup set.
@@ -247,8 +250,10 @@ func (d *Document) check() error {
 		return fmt.Errorf("%w: backup_type is %q", ErrUnsupported, h.BackupType)
 	case h.BackupType == TypeFull && h.DeltaIndex && !h.SplitFile:
 		return damaged("JSON: a full backup has a delta index")
-	case d.Encryption.Enable || d.Encryption.AESType != "" && d.Encryption.AESType != "none":
-		return fmt.Errorf("%w: the image is encrypted", ErrUnsupported)
+	case d.Encryption.KeyDerivation != "" && d.Encryption.KeyDerivation != keyDerivation:
+		return fmt.Errorf("%w: key_derivation is %q", ErrUnsupported, d.Encryption.KeyDerivation)
+	case d.Encryption.Conceal && !d.Encryption.Sealed():
+		return damaged("JSON: the hashes are concealed in a set that is not sealed")
 	case h.FileNumber < 0 || h.FileNumber > 0xFFFF:
 		return damaged("JSON field _header.file_number is %d", h.FileNumber)
 	case h.IncrementNumber < 0 || h.IncrementNumber > 0xFFFF:
@@ -257,6 +262,9 @@ func (d *Document) check() error {
 		return damaged("JSON field _header.merged_files lists %d files", len(h.MergedFiles))
 	case len(d.Disks) == 0 || len(d.Disks) > maxDisks:
 		return damaged("JSON lists %d disks", len(d.Disks))
+	}
+	if _, err := d.Encryption.bits(); err != nil {
+		return err
 	}
 	switch d.Compression.Level {
 	case CompressionNone, CompressionMedium, CompressionHigh:

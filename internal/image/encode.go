@@ -8,6 +8,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"ingot/internal/image/internal/frame"
+	"ingot/internal/image/internal/seal"
 )
 
 // Same is the length in a Batch of a block that is as in the parent.
@@ -18,7 +19,8 @@ type Batch struct {
 	First  int64              // number of the first block in its partition
 	Lens   []int              // stored length of each, or Same
 	Sums   [][md5.Size]byte   // MD5 of the raw bytes of each that is not Same
-	Strong [][strongSize]byte // BLAKE3 of the raw bytes of each
+	Strong [][strongSize]byte // BLAKE3 of the raw bytes of each, keyed in an encrypted image
+	Marks  []mark             // what authenticates each, in an encrypted image
 	Data   []byte             // what is stored, one behind the other
 
 	raw places // what is hashed with MD5
@@ -35,7 +37,12 @@ type Known struct {
 
 // Encoder brings blocks into stored form. It is not for concurrent use: each
 // worker has one.
-type Encoder struct{ frames *frame.Encoder }
+type Encoder struct {
+	frames  *frame.Encoder
+	seal    *seal.Worker // nil: not encrypted
+	place   seal.Place   // of block 0
+	conceal bool
+}
 
 // NewEncoder makes an Encoder for one of the layout's compression levels.
 func NewEncoder(level string) (*Encoder, error) {
@@ -43,7 +50,7 @@ func NewEncoder(level string) (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Encoder{frame.NewEncoder(l)}, nil
+	return &Encoder{frames: frame.NewEncoder(l)}, nil
 }
 
 func frameLevel(level string) (frame.Level, error) {
@@ -64,9 +71,10 @@ func frameLevel(level string) (frame.Level, error) {
 // buffers of b are used again.
 func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int, known []Known) {
 	n := (len(raw) + blockSize - 1) / blockSize
-	b.First, b.Data, b.Lens = first, slices.Grow(b.Data[:0], n*frame.MaxStored(min(blockSize, len(raw)))), b.Lens[:0]
+	b.First, b.Data, b.Lens = first, slices.Grow(b.Data[:0], n*seal.Padded(frame.MaxStored(min(blockSize, len(raw))))), b.Lens[:0]
 	b.Sums, b.Strong = slices.Grow(b.Sums[:0], n)[:n], slices.Grow(b.Strong[:0], n)[:n]
-	b.compare(raw, blockSize, known)
+	b.Marks = slices.Grow(b.Marks[:0], n)[:n]
+	e.compare(b, raw, blockSize, known)
 	for i := range n {
 		if known != nil && b.same(i, &known[i]) {
 			b.Lens = append(b.Lens, Same)
@@ -74,8 +82,23 @@ func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int, known
 		}
 		before := len(b.Data)
 		b.Data = e.frames.Encode(b.Data, piece(raw, i, blockSize))
+		e.encrypt(b, i, before)
 		b.Lens = append(b.Lens, len(b.Data)-before)
 	}
+}
+
+// encrypt encrypts what was appended to b.Data from byte before on, as block i of
+// b, and makes its tag.
+func (e *Encoder) encrypt(b *Batch, i, before int) {
+	if e.seal == nil {
+		return
+	}
+	n := len(b.Data) - before
+	b.Data = append(b.Data, make([]byte, seal.Padded(n)-n)...)
+	place := e.place
+	place.Index = uint32(b.First + int64(i))
+	e.seal.Encrypt(&place, b.Data[before:])
+	b.Marks[i] = newMark(place.File, e.seal.Tag(&place, b.Data[before:]))
 }
 
 // Changed is how many of the raw bytes that b was made of are in blocks that
@@ -93,11 +116,19 @@ func piece(raw []byte, i, size int) []byte { return raw[i*size : min((i+1)*size,
 
 // compare makes the hashes: BLAKE3 of every block, MD5 of those it does not show
 // to be the same as the parent's.
-func (b *Batch) compare(raw []byte, size int, known []Known) {
+func (e *Encoder) compare(b *Batch, raw []byte, size int, known []Known) {
 	toHash := b.raw.reset()
 	for i := range b.Strong {
 		p := piece(raw, i, size)
-		b.Strong[i] = blake3.Sum256(p)
+		if e.seal != nil {
+			b.Strong[i] = e.seal.Hash(p)
+		} else {
+			b.Strong[i] = blake3.Sum256(p)
+		}
+		if e.conceal {
+			b.Sums[i] = concealedSum(b.Strong[i])
+			continue
+		}
 		if known != nil && known[i].Stored && known[i].HasStrong && known[i].Strong == b.Strong[i] {
 			continue
 		}

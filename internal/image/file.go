@@ -9,11 +9,20 @@ import (
 
 	"ingot/internal/dest"
 	"ingot/internal/disk"
+	"ingot/internal/image/internal/seal"
 )
 
 // nameStrong is the metadata block that holds the BLAKE3 hashes of the blocks
 // in the $INDEX behind it. Source: docs/format/ingot-extensions.md, section 2.
 const nameStrong = "$BLAKE3 "
+
+// nameMarks is the metadata block that holds the tags of the blocks in the
+// $INDEX behind it, nameSeal the last one of the root list. Source:
+// docs/format/ingot-extensions.md, section 4.
+const (
+	nameMarks = "$TAGS   "
+	nameSeal  = "$SEAL   "
+)
 
 // file is one file of a backup set, open, with the places of its indexes. It
 // may be used by several goroutines.
@@ -21,6 +30,8 @@ type file struct {
 	name  string
 	blob  dest.Blob
 	doc   *Document
+	keys  *seal.Keys  // nil: not encrypted
+	seal  *fileSeal   // nil: not sealed
 	end   int64       // of its data blocks
 	root  []metaBlock // the root list
 	metas []metaBlock // all of its metadata, for Verify
@@ -76,14 +87,15 @@ func readDocument(b dest.Blob, list []metaBlock) (*Document, error) {
 }
 
 // openFile opens the image file name of store and finds its indexes. What it
-// reads of the metadata is checked by MD5, except for the indexes.
-func openFile(ctx context.Context, store dest.Store, name string) (*file, error) {
+// reads of the metadata is checked by MD5, except for the indexes; that of a
+// sealed file is checked as a whole.
+func openFile(ctx context.Context, store dest.Store, name string, access *Access) (*file, error) {
 	blob, err := store.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	f := &file{name: name, blob: blob}
-	if err := f.load(); err != nil {
+	if err := f.load(access); err != nil {
 		return nil, errors.Join(fmt.Errorf("open image %s: %w", name, err), blob.Close())
 	}
 	return f, nil
@@ -94,12 +106,20 @@ func (f *file) close() error { return f.blob.Close() }
 // number is the file's number in its set.
 func (f *file) number() int64 { return f.doc.Header.FileNumber }
 
-func (f *file) load() error {
+func (f *file) load(access *Access) error {
 	doc, root, limit, err := readHead(f.blob)
 	if err != nil {
 		return err
 	}
 	f.doc, f.root, f.end = doc, root, doc.Header.IndexPosition
+	if f.keys, err = access.of(doc); err != nil {
+		return err
+	}
+	if f.keys != nil {
+		if err := f.checkSeal(limit); err != nil {
+			return err
+		}
+	}
 	off := f.end
 	if doc.Header.SplitFile {
 		f.metas = root
@@ -176,8 +196,8 @@ func (f *file) newTable(p *Partition, list []metaBlock) (table, error) {
 		return t, damaged("$INDEX at byte %d: %d reserved pieces and %d blocks are more than the %d and %d there can be",
 			m.pos, t.counts.reserved, t.counts.blocks, t.limit[Reserved], t.limit[Blocks])
 	}
-	if len(list) > 1 {
-		err = t.findStrong(list[:len(list)-1])
+	if err = t.findSides(list[:len(list)-1]); err != nil {
+		return t, err
 	}
 	if err == nil && t.delta {
 		err = t.order()

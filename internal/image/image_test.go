@@ -160,7 +160,7 @@ func (s *sample) write(t testing.TB, store *desttest.Memory, opts Options) []byt
 func open(data []byte) (*Chain, error) {
 	m := desttest.NewMemory()
 	m.Put(testName, data)
-	return Open(context.Background(), m, testName)
+	return Open(context.Background(), m, testName, nil)
 }
 
 // same compares what a chain gives with the sample.
@@ -337,7 +337,7 @@ func TestPutOutOfOrder(t *testing.T) {
 		}
 		err = errors.Join(w.Disk(s.layout.Track0, nil), w.Begin(0, 10))
 		for _, n := range puts {
-			err = w.Put(Blocks, &Batch{First: n, Lens: []int{1}, Sums: make([][md5.Size]byte, 1), Strong: make([][32]byte, 1), Data: []byte{0}})
+			err = w.Put(Blocks, &Batch{First: n, Lens: []int{1}, Sums: make([][md5.Size]byte, 1), Strong: make([][32]byte, 1), Marks: make([]mark, 1), Data: []byte{0}})
 		}
 		if err == nil {
 			t.Errorf("%s: taken", name)

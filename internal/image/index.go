@@ -145,6 +145,7 @@ type space struct {
 	count int64 // of pieces in the index; trailing ones may be missing
 	index io.ReaderAt
 	elems int64 // where in it the element of piece 0 stands
+	rec   int64 // bytes from one element to the next; a mark may stand behind each
 }
 
 // length is the number of raw bytes of piece i.

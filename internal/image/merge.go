@@ -36,7 +36,7 @@ type stretch struct {
 // were, so that every element that names them stays true, then those of the
 // removed files that are still needed, then the metadata.
 func (c *Consolidation) write(ctx context.Context, store dest.Store, tmp string, opts Options, progress func(int64)) (err error) {
-	chain, err := openChain(ctx, store, c.names(), c.Into.Name)
+	chain, err := c.recipe().open(ctx, store, c.set.access)
 	if err != nil {
 		return err
 	}
@@ -50,26 +50,26 @@ func (c *Consolidation) write(ctx context.Context, store dest.Store, tmp string,
 	}
 	m := &merger{Consolidation: c, c: chain, own: chain.number[c.Into.Number()], moved: map[int64]bool{}, tell: progress}
 	m.store, _ = pending.(dest.Copier)
-	m.w = &Writer{
-		doc: m.own.doc, file: pending, out: bufio.NewWriterSize(pending, 64<<10), taken: m.own, encode: m.document,
-		index: spool{dir: opts.TempDir}, strong: spool{dir: opts.TempDir},
+	m.w = newWriter(pending, m.own.doc, m.own.keys, opts.TempDir)
+	m.w.taken, m.w.encode = m.own, m.document
+	if s := m.w.seal; s != nil {
+		// It takes the place of Into, on the base of From.
+		s.replaced = append(slices.Clone(m.own.seal.replaced), m.own.seal.tag)
+		s.parent = chain.number[c.From.Number()].seal.parent
 	}
 	for _, r := range c.Removed {
 		for _, n := range append(r.Doc.Header.MergedFiles, r.Number()) {
 			m.moved[n] = true
 		}
 	}
-	if err := m.all(ctx, store); err != nil {
+	if err := m.all(ctx); err != nil {
 		return errors.Join(err, m.w.Abort())
 	}
 	return m.w.Commit(ctx)
 }
 
 // all writes everything but the end that Commit writes.
-func (m *merger) all(ctx context.Context, store dest.Store) error {
-	if err := m.named(ctx, store); err != nil {
-		return err
-	}
+func (m *merger) all(ctx context.Context) error {
 	m.w.doc.Header.DeltaIndex = m.deltas()
 	if err := m.append(stretch{m.own, 0, m.own.end}); err != nil {
 		return err
@@ -87,28 +87,6 @@ func (m *merger) all(ctx context.Context, store dest.Store) error {
 		}
 	}
 	return m.flush()
-}
-
-// named refuses when a later file names blocks of those that are to go by the
-// places they have now. Files made by Ingot do so only with a full index.
-func (m *merger) named(ctx context.Context, store dest.Store) error {
-	for _, p := range m.set.Points() {
-		if p.Number() <= m.Into.Number() {
-			continue
-		}
-		f, err := openFile(ctx, store, p.Name)
-		if err != nil {
-			return err
-		}
-		n, err := f.names(m.moved)
-		if err = errors.Join(err, f.close()); err != nil {
-			return err
-		}
-		if n >= 0 {
-			return fmt.Errorf("%w: the index of %s names blocks of file number %d, which is to be merged", ErrUnsupported, p.Name, n)
-		}
-	}
-	return nil
 }
 
 // names gives the first number among these that an element of the file names,
@@ -188,7 +166,7 @@ func (m *merger) partition(ctx context.Context, i, k int) error {
 		done.strong.size = 0 // some would be missing: then there are none
 	}
 	for _, b := range own.list {
-		if b.name != nameIndex && b.name != nameStrong {
+		if b.name != nameIndex && b.name != nameStrong && b.name != nameMarks {
 			done.others = append(done.others, b)
 		}
 	}
@@ -285,19 +263,27 @@ func (m *merger) flush() error {
 	m.wait = stretch{}
 	for s.len > 0 {
 		n := min(s.len, maxStretch)
-		var err error
-		if m.store != nil && n >= least {
-			if err = m.w.out.Flush(); err == nil {
-				err = m.store.CopyFrom(s.f.blob, s.off, n)
-			}
-		} else {
-			_, err = io.CopyN(m.w.out, io.NewSectionReader(s.f.blob, s.off, n), n)
-		}
-		if err != nil {
-			return m.w.fail(fmt.Errorf("copy %d bytes at byte %d of %s: %w", n, s.off, s.f.name, err))
+		if err := appendBytes(m.w.out, m.store, stretch{s.f, s.off, n}); err != nil {
+			return m.w.fail(err)
 		}
 		m.tell(n)
 		s.off, s.len = s.off+n, s.len-n
+	}
+	return nil
+}
+
+// appendBytes copies bytes of a file to the end of another, which out writes.
+func appendBytes(out *bufio.Writer, store dest.Copier, s stretch) error {
+	var err error
+	if store != nil && s.len >= least {
+		if err = out.Flush(); err == nil {
+			err = store.CopyFrom(s.f.blob, s.off, s.len)
+		}
+	} else {
+		_, err = io.CopyN(out, io.NewSectionReader(s.f.blob, s.off, s.len), s.len)
+	}
+	if err != nil {
+		return fmt.Errorf("copy %d bytes at byte %d of %s: %w", s.len, s.off, s.f.name, err)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type Set struct {
 	Leftover []*Member
 
 	broken []Broken
+	access *Access
 }
 
 // Broken is a file that looks like an image and cannot be read as one.
@@ -51,8 +52,10 @@ type Sets struct {
 }
 
 // ReadSets finds the backup sets of a store. Image files are known by their
-// content, whatever they are called; other files are passed over.
-func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
+// content, whatever they are called; other files are passed over. access, which
+// may be nil, is for opening their points: what ReadSets itself reads is not
+// encrypted, and not authenticated either.
+func ReadSets(ctx context.Context, store dest.Store, access *Access) (*Sets, error) {
 	list, err := store.List(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func ReadSets(ctx context.Context, store dest.Store) (*Sets, error) {
 		id := strings.ToUpper(m.Doc.Header.ImageID)
 		s := byID[id]
 		if s == nil {
-			s = &Set{ID: id}
+			s = &Set{ID: id, access: access}
 			byID[id] = s
 			out.Sets = append(out.Sets, s)
 		}
@@ -108,14 +111,39 @@ func (s *Set) setApart() {
 	})
 }
 
-// Tidy deletes what a consolidation that was cut short has left.
+// Tidy ends what a consolidation that was cut short has left: files behind the
+// new one that still name blocks of the leftovers name those of the new one, and
+// the leftovers are deleted.
 func (s *Set) Tidy(ctx context.Context, store dest.Store) error {
-	for _, m := range s.Leftover {
-		if err := store.Remove(ctx, m.Name); err != nil {
+	for len(s.Leftover) > 0 {
+		m := s.Leftover[len(s.Leftover)-1]
+		into := s.takenBy(m)
+		var gone []*Member
+		for _, l := range s.Leftover {
+			if s.takenBy(l) == into {
+				gone = append(gone, l)
+			}
+		}
+		if err := s.repoint(ctx, store, into, gone); err != nil {
 			return err
 		}
+		for _, l := range gone {
+			if err := store.Remove(ctx, l.Name); err != nil {
+				return err
+			}
+		}
+		s.Leftover = slices.DeleteFunc(s.Leftover, func(l *Member) bool { return slices.Contains(gone, l) })
 	}
-	s.Leftover = nil
+	return nil
+}
+
+// takenBy is the oldest member that has taken a leftover in.
+func (s *Set) takenBy(l *Member) *Member {
+	for _, m := range s.Members {
+		if m.Number() > l.Number() && slices.Contains(m.Doc.Header.MergedFiles, l.Number()) {
+			return m
+		}
+	}
 	return nil
 }
 
@@ -294,15 +322,29 @@ func (s *Set) missing(m *Member, n int64) error {
 
 // Open opens a point in time of the set.
 func (s *Set) Open(ctx context.Context, store dest.Store, m *Member) (*Chain, error) {
-	chain, err := s.Chain(m)
+	r, err := s.recipe(m)
 	if err != nil {
 		return nil, fmt.Errorf("open image %s: %w", m.Name, err)
 	}
-	var names []string
-	for _, c := range chain {
-		names = append(names, c.Name)
+	return r.open(ctx, store, s.access)
+}
+
+// recipe says which files are to be opened for a point in time.
+func (s *Set) recipe(m *Member) (recipe, error) {
+	chain, err := s.Chain(m)
+	if err != nil {
+		return recipe{}, err
 	}
-	return openChain(ctx, store, names, m.Name)
+	r := recipe{point: m.Name}
+	for _, c := range chain {
+		r.files = append(r.files, c.Name)
+	}
+	for _, c := range s.Leftover {
+		if c.Number() < m.Number() {
+			r.extra = append(r.extra, c.Name)
+		}
+	}
+	return r, nil
 }
 
 // sameShape says how the disks and partitions of two documents differ, as far
@@ -384,6 +426,13 @@ func (m *Member) Differs(next *Document) string {
 				return fmt.Sprintf("partition %d was formatted anew", next.Disks[i].Partitions[k].Header.Number)
 			}
 		}
+	}
+	// How a set is encrypted is settled when it begins; that it is must be wanted.
+	switch a, b := &m.Doc.Encryption, &next.Encryption; {
+	case !a.Encrypted() && b.Encrypted():
+		return "it is not encrypted"
+	case !a.Conceal && b.Conceal:
+		return "its hashes are not concealed"
 	}
 	if a, b := m.Doc.Compression.Level, next.Compression.Level; (a == CompressionNone) != (b == CompressionNone) {
 		return fmt.Sprintf("its compression is %s, not %s: a set has one or none", a, b)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"ingot/internal/image/internal/seal"
 )
 
 // table is the index of one partition in one file: the pieces of its reserved
@@ -20,11 +22,19 @@ type table struct {
 	counts indexCounts
 	limit  [2]int64 // how many pieces each area can have
 	pos    [2]int64 // of the first element of each area
-	// strong is where the hashes of each area begin in the file, one for each
-	// element that is stored; 0: there are none.
-	strong    [2]int64
-	strongEnd int64
+	strong side     // the hashes
+	marks  side     // the tags
 }
+
+// side is a row of entries of one size beside an index, one for each element that
+// is stored.
+type side struct {
+	pos  [2]int64 // where those of each area begin in the file
+	end  int64    // 0: there are none
+	size int64    // of an entry
+}
+
+func (s *side) there() bool { return s.end > 0 }
 
 // elem is the length of an element of the blocks.
 func (t *table) elem() int64 {
@@ -34,30 +44,40 @@ func (t *table) elem() int64 {
 	return elementSize
 }
 
-// findStrong looks for the hashes among the metadata blocks of the partition.
-func (t *table) findStrong(list []metaBlock) error {
+// findSides looks for the hashes and the tags among the metadata blocks of the
+// partition.
+func (t *table) findSides(list []metaBlock) error {
 	for i := range list {
 		m := &list[i]
-		if m.name != nameStrong || m.size == 0 {
+		var s *side
+		switch {
+		case m.size == 0:
+			continue
+		case m.name == nameStrong:
+			s, t.strong.size = &t.strong, strongSize
+		case m.name == nameMarks && t.file.keys != nil:
+			s, t.marks.size = &t.marks, markSize
+		default:
 			continue
 		}
 		reserved, err := t.storedReserved()
 		if err != nil {
 			return err
 		}
-		if m.flags&(flagCompressed|flagEncrypted) != 0 || m.size%strongSize != 0 || m.size/strongSize < reserved {
+		if m.flags&(flagCompressed|flagEncrypted) != 0 || m.size%s.size != 0 || m.size/s.size < reserved {
 			return damaged("metadata block %q at byte %d: %d bytes, flags %#x, for %d pieces of the reserved area", m.name, m.pos, m.size, m.flags, reserved)
 		}
-		t.strong[Reserved] = m.pos
-		t.strong[Blocks] = m.pos + reserved*strongSize
-		t.strongEnd = m.pos + m.size
+		s.pos = [2]int64{m.pos, m.pos + reserved*s.size}
+		s.end = m.pos + m.size
 	}
 	return nil
 }
 
 // storedReserved counts the pieces of the reserved area that are stored.
 func (t *table) storedReserved() (n int64, err error) {
-	for r := t.reader(Reserved); ; n++ {
+	bare := *t
+	bare.strong, bare.marks = side{}, side{}
+	for r := bare.reader(Reserved); ; n++ {
 		if _, ok, err := r.next(); err != nil || !ok {
 			return n, err
 		}
@@ -70,7 +90,23 @@ type record struct {
 	element
 	strong    [strongSize]byte
 	hasStrong bool
+	mark      mark
 	table     *table // where it stands
+}
+
+// mark is what authenticates a stored block: the number of the file it was first
+// stored in, and the tag.
+type mark [markSize]byte
+
+const markSize = 2 + seal.TagSize
+
+func (m *mark) file() uint16 { return binary.LittleEndian.Uint16(m[:]) }
+func (m *mark) tag() []byte  { return m[2:] }
+
+func newMark(file uint16, tag [seal.TagSize]byte) (m mark) {
+	binary.LittleEndian.PutUint16(m[:], file)
+	copy(m[2:], tag[:])
+	return m
 }
 
 func (r *record) decode(b []byte, delta bool) {
@@ -100,7 +136,7 @@ func (t *table) order() error {
 	if err != nil || ordered {
 		return err
 	}
-	if t.strong[Blocks] != 0 || t.counts.blocks > maxUnordered {
+	if t.strong.there() || t.marks.there() || t.counts.blocks > maxUnordered {
 		return damaged("a delta index of %d elements is not in order", t.counts.blocks)
 	}
 	return t.sort()
@@ -179,19 +215,56 @@ const readElements = 1024
 // their pieces. Those of a full index that are not stored are passed over; in a
 // delta index they say that a block is free now.
 type tableReader struct {
-	t     *table
-	area  Area
-	size  int64 // of an element
-	at    int64 // number of the next element
-	have  []byte
-	hash  int64 // number of the next hash
-	buf   []byte
-	sums  []byte // hashes from number sumAt on
-	sumAt int64
+	t    *table
+	area Area
+	size int64 // of an element
+	at   int64 // number of the next element
+	have []byte
+	buf  []byte
+
+	strong, marks sideReader
+}
+
+// sideReader goes through the entries of one area of a side.
+type sideReader struct {
+	at, end   int64
+	size      int64
+	buf, have []byte
+}
+
+func (s *side) reader(a Area) sideReader {
+	r := sideReader{at: s.pos[a], end: s.end, size: s.size}
+	if a == Reserved {
+		r.end = s.pos[Blocks]
+	}
+	return r
+}
+
+// next copies the next entry to out. A row that is too short has zeros at its
+// end, which is damage to who verifies and a change to who compares.
+func (r *sideReader) next(f *file, out []byte) error {
+	if int64(len(r.have)) < r.size {
+		n := min(readElements*r.size, r.end-r.at)
+		if n < r.size {
+			clear(out)
+			return nil
+		}
+		if r.buf == nil {
+			r.buf = make([]byte, n)
+		}
+		r.have = r.buf[:n]
+		if _, err := f.blob.ReadAt(r.have, r.at); err != nil {
+			return fmt.Errorf("read the hashes of %s at byte %d: %w", f.name, r.at, err)
+		}
+		r.at += n
+	}
+	copy(out, r.have[:r.size])
+	r.have = r.have[r.size:]
+	return nil
 }
 
 func (t *table) reader(a Area) *tableReader {
-	r := &tableReader{t: t, area: a, size: elementSize}
+	r := &tableReader{t: t, area: a, size: elementSize, strong: t.strong.reader(a), marks: t.marks.reader(a)}
 	if a == Blocks {
 		r.size = t.elem()
 	}
@@ -231,36 +304,24 @@ func (r *tableReader) next() (rec record, ok bool, err error) {
 			continue
 		}
 		rec.table = r.t
-		if rec.size > 0 && r.t.strong[Blocks] != 0 {
-			err = r.readStrong(&rec)
+		if rec.size > 0 {
+			err = r.readSides(&rec)
 		}
 		return rec, err == nil, err
 	}
 }
 
-// readStrong reads the hash of a stored piece; they stand in the order of the
-// elements.
-func (r *tableReader) readStrong(rec *record) error {
-	if at := (r.hash - r.sumAt) * strongSize; len(r.sums) == 0 || at >= int64(len(r.sums)) {
-		if r.sums == nil {
-			r.sums = make([]byte, readElements*strongSize)
-		}
-		off := r.t.strong[r.area] + r.hash*strongSize
-		n := min(int64(cap(r.sums)), r.t.strongEnd-off)
-		if n < strongSize {
-			// Fewer hashes than blocks: what is left matches nothing, which is
-			// damage to who verifies and a change to who compares.
-			rec.hasStrong = true
-			return nil
-		}
-		r.sums, r.sumAt = r.sums[:n], r.hash
-		if _, err := r.t.file.blob.ReadAt(r.sums, off); err != nil {
-			return fmt.Errorf("read the hashes of %s at byte %d: %w", r.t.file.name, off, err)
+// readSides reads what stands beside a stored element.
+func (r *tableReader) readSides(rec *record) error {
+	if r.t.strong.there() {
+		rec.hasStrong = true
+		if err := r.strong.next(r.t.file, rec.strong[:]); err != nil {
+			return err
 		}
 	}
-	copy(rec.strong[:], r.sums[(r.hash-r.sumAt)*strongSize:])
-	rec.hasStrong = true
-	r.hash++
+	if r.t.marks.there() {
+		return r.marks.next(r.t.file, rec.mark[:])
+	}
 	return nil
 }
 

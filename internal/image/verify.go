@@ -128,6 +128,7 @@ type row struct {
 	space    *space
 	first, n int64
 	strong   []*[strongSize]byte // their hashes, nil where there is none
+	marks    []mark              // their tags, of a sealed image
 }
 
 // rows yields all stored pieces of the volume, at most chunk bytes together; a
@@ -173,6 +174,16 @@ func (v *Volume) spaceRows(s *space, chunk int64, yield func(row, error) bool) b
 		return false
 	}
 	return cur.n == 0 || yield(cur, nil)
+}
+
+// recordsOf is records of an area; one that the volume does not have is empty.
+func (v *Volume) recordsOf(a Area) (func() (record, bool, error), error) {
+	for i := range v.spaces {
+		if v.spaces[i].area == a {
+			return v.records(&v.spaces[i])
+		}
+	}
+	return func() (record, bool, error) { return record{}, false, nil }, nil
 }
 
 // records gives the stored pieces of a space with all that is known of them,

@@ -13,6 +13,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/image/internal/frame"
 	"ingot/internal/image/internal/md5lanes"
+	"ingot/internal/image/internal/seal"
 )
 
 // Volume is a partition at a point in time: a block.Reader over its bytes, in
@@ -22,6 +23,8 @@ type Volume struct {
 	Doc *Partition
 
 	chain  *Chain
+	disk   *Disk
+	keys   *seal.Keys // nil: not encrypted
 	level  frame.Level
 	size   int64
 	spaces []space  // ascending, apart
@@ -55,15 +58,15 @@ func (m stored) Extents() iter.Seq2[block.Extent, error] {
 // elements walks the index of one space until f returns false.
 func (v *Volume) elements(s *space, f func(piece int64, e *element) bool) error {
 	const step = 2048
-	buf := make([]byte, step*elementSize)
+	buf := make([]byte, step*s.rec)
 	for i := int64(0); i < s.count; i += step {
 		n := min(step, s.count-i)
-		if _, err := s.index.ReadAt(buf[:n*elementSize], s.elems+i*elementSize); err != nil {
+		if _, err := s.index.ReadAt(buf[:n*s.rec], s.elems+i*s.rec); err != nil {
 			return fmt.Errorf("read the index of partition %d: %w", v.Doc.Header.Number, err)
 		}
 		for k := range n {
 			var e element
-			e.decode(buf[k*elementSize:])
+			e.decode(buf[k*s.rec:])
 			if !f(i+k, &e) {
 				return nil
 			}
@@ -172,7 +175,9 @@ func (v *Volume) readSpace(s *space, p []byte, off int64) (int, error) {
 // tools is what one reading goroutine needs.
 type tools struct {
 	dec    *frame.Decoder
+	seal   *seal.Worker // nil: not encrypted
 	elems  []element
+	marks  []mark
 	raw    []byte // encoded elements
 	stored []byte
 	piece  []byte
@@ -184,7 +189,11 @@ func (v *Volume) tools() *tools {
 	if t, ok := v.pool.Get().(*tools); ok {
 		return t
 	}
-	return &tools{dec: frame.NewDecoder(v.level)}
+	t := &tools{dec: frame.NewDecoder(v.level)}
+	if v.keys != nil {
+		t.seal = v.keys.Worker()
+	}
+	return t
 }
 
 // load decodes the n pieces from number first on into dst, which is as long as
@@ -214,7 +223,7 @@ func (v *Volume) pass(r *row, dst []byte, keep bool, bad func(int64, error) erro
 		if t.elems[i].size == 0 {
 			clear(dst[lo:hi])
 		} else {
-			part := row{space: r.space, first: r.first + i, n: group}
+			part := row{space: r.space, first: r.first + i, n: group, marks: t.marks[i : i+group]}
 			if r.strong != nil {
 				part.strong = r.strong[i : i+group]
 			}
@@ -231,17 +240,21 @@ func (v *Volume) pass(r *row, dst []byte, keep bool, bad func(int64, error) erro
 // the index are free.
 func (v *Volume) readElements(t *tools, s *space, first, n int64) error {
 	if int64(cap(t.elems)) < n {
-		t.elems, t.raw, t.sums = make([]element, n), make([]byte, n*elementSize), make([][md5.Size]byte, n)
+		t.elems, t.marks, t.sums = make([]element, n), make([]mark, n), make([][md5.Size]byte, n)
+		t.raw = make([]byte, n*(elementSize+markSize))
 	}
-	t.elems = t.elems[:n]
+	t.elems, t.marks = t.elems[:n], t.marks[:n]
 	clear(t.elems)
 	have := max(min(n, s.count-first), 0)
-	raw := t.raw[:have*elementSize]
-	if _, err := s.index.ReadAt(raw, s.elems+first*elementSize); err != nil && have > 0 {
+	raw := t.raw[:have*s.rec]
+	if _, err := s.index.ReadAt(raw, s.elems+first*s.rec); err != nil && have > 0 {
 		return fmt.Errorf("read the index: %w", err)
 	}
 	for i := range have {
-		t.elems[i].decode(raw[i*elementSize:])
+		t.elems[i].decode(raw[i*s.rec:])
+		if s.rec > elementSize {
+			copy(t.marks[i][:], raw[i*s.rec+elementSize:])
+		}
 	}
 	return nil
 }
@@ -271,7 +284,7 @@ func (v *Volume) passGroup(t *tools, r *row, es []element, dst []byte, keep bool
 	if err != nil {
 		return v.passSingly(t, r, es, dst, keep, bad, err)
 	}
-	failed := t.decode(r, es, stored, dst, keep)
+	failed := t.decode(v, r, es, stored, dst, keep)
 	for i := range es {
 		err := failed[i]
 		if err == nil && t.sums[i] != es[i].sum {
@@ -295,7 +308,7 @@ func (v *Volume) passSingly(t *tools, r *row, es []element, dst []byte, keep boo
 	for i := range es {
 		lo := int64(i) * r.space.piece
 		hi := min(lo+r.space.piece, int64(len(dst)))
-		one := row{space: r.space, first: r.first + int64(i), n: 1}
+		one := row{space: r.space, first: r.first + int64(i), n: 1, marks: r.marks[i : i+1]}
 		if r.strong != nil {
 			one.strong = r.strong[i : i+1]
 		}
@@ -309,18 +322,24 @@ func (v *Volume) passSingly(t *tools, r *row, es []element, dst []byte, keep boo
 // decode brings the pieces of stored into dst and hashes them into sums. With
 // keep unset, content that lies in stored as it is is hashed there. It returns
 // the errors by their place; a strong hash that is wrong is one.
-func (t *tools) decode(r *row, es []element, stored, dst []byte, keep bool) map[int]error {
+func (t *tools) decode(v *Volume, r *row, es []element, stored, dst []byte, keep bool) map[int]error {
 	failed := make(map[int]error)
 	inDst, inStored := t.places[0].reset(), t.places[1].reset()
 	at := 0
 	for i := range es {
 		lo := int64(i) * r.space.piece
 		raw := dst[lo:min(lo+r.space.piece, int64(len(dst)))]
-		one := stored[at : at+int(es[i].size)]
+		begin := at
 		at += int(es[i].size)
+		one, err := t.unseal(v, r, i, stored[begin:at], len(raw))
+		if err != nil {
+			failed[i] = err
+			clear(raw)
+			continue
+		}
 		content, ok := t.dec.Raw(one)
 		if ok = ok && !keep && len(content) == len(raw); ok {
-			inStored.add(i, at-len(one)+cap(one)-cap(content), len(raw))
+			inStored.add(i, begin+cap(one)-cap(content), len(raw))
 		} else if n, err := t.dec.Decode(raw, one); err != nil || n != len(raw) {
 			if err == nil {
 				err = fmt.Errorf("it holds %d bytes, not %d", n, len(raw))
@@ -332,13 +351,69 @@ func (t *tools) decode(r *row, es []element, stored, dst []byte, keep bool) map[
 			inDst.add(i, int(lo), n)
 			content = raw
 		}
-		if r.strong != nil && r.strong[i] != nil && blake3.Sum256(content) != *r.strong[i] {
+		if r.strong != nil && r.strong[i] != nil && t.strong(content) != *r.strong[i] {
 			failed[i] = errors.New("its BLAKE3 is wrong")
 		}
+	}
+	if v.chain.Doc.Encryption.Conceal {
+		t.concealed(inDst, dst)
+		t.concealed(inStored, stored)
+		return failed
 	}
 	inDst.hash(t.sums, dst, int(r.space.piece))
 	inStored.hash(t.sums, stored, int(r.space.piece))
 	return failed
+}
+
+// strong is the strong hash of content: keyed in encrypted images.
+func (t *tools) strong(content []byte) [strongSize]byte {
+	if t.seal != nil {
+		return t.seal.Hash(content)
+	}
+	return blake3.Sum256(content)
+}
+
+// concealed makes what stands in the place of the MD5s of an index that shows
+// none.
+func (t *tools) concealed(p *places, data []byte) {
+	for k, i := range p.which {
+		t.sums[i] = concealedSum(t.strong(data[p.offs[k] : p.offs[k]+p.lens[k]]))
+	}
+}
+
+// concealedSum is what an index holds in the place of an MD5 when hashes are
+// concealed.
+func concealedSum(strong [strongSize]byte) [md5.Size]byte { return [md5.Size]byte(strong[:md5.Size]) }
+
+// unseal checks the tag of piece i of a row and decrypts it, in place; length is
+// that of its content.
+func (t *tools) unseal(v *Volume, r *row, i int, one []byte, length int) ([]byte, error) {
+	if t.seal == nil {
+		return one, nil
+	}
+	place := v.place(r.space, r.first+int64(i))
+	if v.tables[0].file.seal != nil {
+		place.File = r.marks[i].file()
+		if !t.seal.Authentic(&place, one, r.marks[i].tag()) {
+			return nil, fmt.Errorf("%w: its tag is wrong", ErrForged)
+		}
+	}
+	if err := t.seal.Decrypt(&place, one); err != nil {
+		return nil, err
+	}
+	if v.level == frame.None && len(one) > length {
+		one = one[:length] // what is behind it fills up a block of the cipher
+	}
+	return one, nil
+}
+
+// place is where a piece belongs, but for the file.
+func (v *Volume) place(s *space, piece int64) seal.Place {
+	id, _ := v.chain.Doc.Header.imageID() // it made the keys
+	return seal.Place{
+		ImageID: id, Disk: uint16(v.disk.Header.Number), Partition: uint16(v.Doc.Header.Number),
+		Area: uint8(s.area), Index: uint32(piece),
+	}
 }
 
 // places are pieces within one buffer.

@@ -8,10 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"ingot/internal/dest"
 	"ingot/internal/disk"
+	"ingot/internal/image/internal/frame"
+	"ingot/internal/image/internal/seal"
 )
 
 // ReservedPiece is how many bytes of a FAT volume's reserved area one index
@@ -26,8 +29,12 @@ type Writer struct {
 	pos  int64
 	base *Base // nil: a full
 
+	keys   *seal.Keys // nil: not encrypted
+	seal   *fileSeal  // nil: not sealed
+	mac    hash.Hash  // of the metadata of a sealed file, while it is written
 	index  spool
 	strong spool
+	marks  spool
 	parts  []finishedPart
 	cur    *openPart
 	metas  [][]byte // of each disk: its encoded list, ready to write
@@ -38,9 +45,11 @@ type Writer struct {
 
 // finishedPart is a partition whose index and hashes lie in the spools.
 type finishedPart struct {
-	disk          int
-	index, strong section
-	others        []metaBlock // of the file taken
+	disk   int
+	index  section
+	strong section
+	marks  section
+	others []metaBlock // of the file taken
 }
 
 // section is a part of a spool.
@@ -50,10 +59,11 @@ type section struct{ off, size int64 }
 type openPart struct {
 	counts        indexCounts // blocks: all there are
 	next          [2]int64    // the number of the next piece, of each area
-	index, strong int64       // where its payloads begin in the spools
-	countAt       int64       // where the number of its blocks stands
-	elems         int64       // of its blocks, so far
-	under         *underlay   // nil: a full
+	index         int64       // where its payloads begin in the spools
+	strong, marks int64
+	countAt       int64     // where the number of its blocks stands
+	elems         int64     // of its blocks, so far
+	under         *underlay // nil: a full
 }
 
 // Area is one of the two rows of pieces a partition is stored in.
@@ -75,19 +85,66 @@ type Options struct {
 	// FullIndex has the index list all blocks, and not only those that changed:
 	// such a file is larger, and is read without looking into those before it.
 	FullIndex bool
+	// Access has the password of an image whose document says that it is encrypted.
+	Access *Access
 }
 
 // Create begins the image file name in store. The positions and counts in doc
 // are filled in by the Writer; everything else is the caller's.
 func Create(ctx context.Context, store dest.Store, name string, doc *Document, opts Options) (*Writer, error) {
+	keys, err := opts.Access.of(doc)
+	if err != nil {
+		return nil, err
+	}
 	file, err := store.Create(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
-	return &Writer{
-		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), base: opts.Base, encode: encodeDocument,
-		index: spool{dir: opts.TempDir}, strong: spool{dir: opts.TempDir},
+	w := newWriter(file, doc, keys, opts.TempDir)
+	w.base = opts.Base
+	if w.seal != nil && w.base != nil {
+		w.seal.parent = w.base.Parent.own().seal.tag
+	}
+	return w, nil
+}
+
+func newWriter(file dest.Pending, doc *Document, keys *seal.Keys, temp string) *Writer {
+	w := &Writer{
+		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), keys: keys, encode: encodeDocument,
+		index: spool{dir: temp}, strong: spool{dir: temp}, marks: spool{dir: temp},
+	}
+	if keys != nil && doc.Encryption.Sealed() {
+		w.seal = new(fileSeal)
+	}
+	return w
+}
+
+// Encoders gives a maker of Encoders for an area of the partition that was begun:
+// what they make is bound to it. The maker may be used by several goroutines.
+func (w *Writer) Encoders(a Area) (func() *Encoder, error) {
+	level, err := frameLevel(w.doc.Compression.Level)
+	if err != nil {
+		return nil, err
+	}
+	var place seal.Place
+	if w.keys != nil {
+		id, err := w.doc.Header.imageID()
+		if err != nil {
+			return nil, err
+		}
+		d := &w.doc.Disks[len(w.metas)-1]
+		place = seal.Place{
+			ImageID: id, File: uint16(w.doc.Header.FileNumber), Disk: uint16(d.Header.Number),
+			Partition: uint16(d.Partitions[w.partOfDisk()].Header.Number), Area: uint8(a),
+		}
+	}
+	return func() *Encoder {
+		e := &Encoder{frames: frame.NewEncoder(level), place: place, conceal: w.doc.Encryption.Conceal}
+		if w.keys != nil {
+			e.seal = w.keys.Worker()
+		}
+		return e
 	}, nil
 }
 
@@ -119,7 +176,7 @@ func (w *Writer) Begin(reserved, blocks int64) error {
 	if c.size(deltaSize) > 1<<32-1 || blocks > 1<<31-1 {
 		return w.fail(fmt.Errorf("write partition: %d blocks are more than an index can hold; choose a larger block size", blocks))
 	}
-	w.cur = &openPart{counts: c, index: w.index.size, strong: w.strong.size}
+	w.cur = &openPart{counts: c, index: w.index.size, strong: w.strong.size, marks: w.marks.size}
 	if w.base != nil {
 		var err error
 		if w.cur.under, err = w.base.underlay(len(w.metas)-1, w.partOfDisk(), w.doc.Header.DeltaIndex); err != nil {
@@ -175,7 +232,7 @@ func (w *Writer) Put(a Area, b *Batch) error {
 		}
 		e := element{pos: w.pos, sum: b.Sums[i], size: uint32(n), file: uint16(w.doc.Header.FileNumber)}
 		w.pos += int64(n)
-		rec := record{piece: b.First + int64(i), element: e, strong: b.Strong[i], hasStrong: true}
+		rec := record{piece: b.First + int64(i), element: e, strong: b.Strong[i], hasStrong: true, mark: b.Marks[i]}
 		if err := w.put(a, &rec); err != nil {
 			return err
 		}
@@ -204,6 +261,9 @@ func (w *Writer) put(a Area, r *record) error {
 		return nil
 	}
 	_, err := w.strong.Write(r.strong[:])
+	if err == nil && w.seal != nil {
+		_, err = w.marks.Write(r.mark[:])
+	}
 	return w.fail(err)
 }
 
@@ -234,7 +294,7 @@ func (w *Writer) skipTo(a Area, n int64) error {
 		if err := w.free(w.cur.next[a], n); err != nil {
 			return err
 		}
-	} else if err := writeGap(&w.index, gap); err != nil {
+	} else if err := writeGap(&w.index, gap, elementSize); err != nil {
 		return w.fail(err)
 	} else if a == Blocks {
 		w.cur.elems += gap
@@ -294,6 +354,7 @@ func (w *Writer) End() error {
 		disk:   len(w.metas) - 1,
 		index:  section{w.cur.index, w.index.size - w.cur.index},
 		strong: section{w.cur.strong, w.strong.size - w.cur.strong},
+		marks:  section{w.cur.marks, w.marks.size - w.cur.marks},
 	})
 	w.cur = nil
 	return nil
@@ -324,7 +385,9 @@ func (w *Writer) Abort() error {
 	return errors.Join(w.close(), w.file.Abort())
 }
 
-func (w *Writer) close() error { return errors.Join(w.index.close(), w.strong.close()) }
+func (w *Writer) close() error {
+	return errors.Join(w.index.close(), w.strong.close(), w.marks.close())
+}
 
 func (w *Writer) writeMetadata() error {
 	w.doc.Header.IndexPosition = w.pos
@@ -333,9 +396,53 @@ func (w *Writer) writeMetadata() error {
 	if err := w.doc.check(); err != nil {
 		return fmt.Errorf("write image metadata: %w", err)
 	}
-	if err := errors.Join(w.index.settle(), w.strong.settle()); err != nil {
+	if err := errors.Join(w.index.settle(), w.strong.settle(), w.marks.settle()); err != nil {
 		return err
 	}
+	text, err := w.encode(w.doc)
+	if err != nil {
+		return fmt.Errorf("write image metadata: %w", err)
+	}
+	root := w.pos + w.listsSize()
+	if w.seal != nil {
+		if w.mac, err = w.seal.begin(w.keys, &w.doc.Header, root); err != nil {
+			return err
+		}
+	}
+	w.writeLists()
+	if w.pos != root {
+		w.fail(fmt.Errorf("write image metadata: the root list is at byte %d instead of %d", w.pos, root))
+	}
+	w.writeRoot(text)
+	w.write(footer(root))
+	w.fail(w.out.Flush())
+	return w.err
+}
+
+// listsSize is the length of the lists of disks and partitions.
+func (w *Writer) listsSize() (n int64) {
+	for _, list := range w.metas {
+		n += int64(len(list))
+	}
+	block := func(size int64) {
+		if size > 0 {
+			n += metaHeaderSize + size
+		}
+	}
+	for i := range w.parts {
+		p := &w.parts[i]
+		for k := range p.others {
+			n += metaHeaderSize + p.others[k].size
+		}
+		block(p.strong.size)
+		block(p.marks.size)
+		block(p.index.size)
+	}
+	return n
+}
+
+// writeLists writes the lists of disks and partitions.
+func (w *Writer) writeLists() {
 	next := 0
 	for d, list := range w.metas {
 		w.write(list)
@@ -344,34 +451,40 @@ func (w *Writer) writeMetadata() error {
 			for i := range p.others {
 				w.writeTaken(&p.others[i])
 			}
-			if p.strong.size > 0 {
-				w.writeSection(metaBlock{name: nameStrong}, &w.strong, p.strong)
-			}
+			w.writeSection(metaBlock{name: nameStrong}, &w.strong, p.strong)
+			w.writeSection(metaBlock{name: nameMarks}, &w.marks, p.marks)
 			w.writeSection(metaBlock{name: nameIndex, flags: flagLast}, &w.index, p.index)
 		}
 	}
-	root := w.pos
-	text, err := w.encode(w.doc)
-	if err != nil {
-		return fmt.Errorf("write image metadata: %w", err)
-	}
+}
+
+// writeRoot writes the root list: the JSON, what else a file that was taken has
+// there, and the seal.
+func (w *Writer) writeRoot(text []byte) {
 	if w.taken != nil {
 		for i := range w.taken.root {
-			if m := &w.taken.root[i]; m.name != nameJSON {
+			if m := &w.taken.root[i]; m.name != nameJSON && m.name != nameSeal {
 				w.writeTaken(m)
 			}
 		}
 	}
-	m, payload := newMeta(nameJSON, text, true)
+	m, payload := newMeta(nameJSON, text, w.seal == nil)
 	w.write(m.encode())
 	w.write(payload)
-	w.write(footer(root))
-	w.fail(w.out.Flush())
-	return w.err
+	if w.seal == nil {
+		return
+	}
+	w.mac.Sum(w.seal.tag[:0])
+	w.mac = nil
+	w.write(w.seal.block())
 }
 
-// writeSection writes a metadata block whose payload waits in a spool.
+// writeSection writes a metadata block whose payload waits in a spool, if there
+// is any.
 func (w *Writer) writeSection(m metaBlock, s *spool, at section) {
+	if at.size == 0 {
+		return
+	}
 	h := md5.New()
 	if _, err := io.Copy(h, io.NewSectionReader(s, at.off, at.size)); err != nil {
 		w.fail(err)
@@ -380,9 +493,7 @@ func (w *Writer) writeSection(m metaBlock, s *spool, at section) {
 	m.size = at.size
 	h.Sum(m.sum[:0])
 	w.write(m.encode())
-	n, err := io.CopyN(w.out, io.NewSectionReader(s, at.off, at.size), at.size)
-	w.pos += n
-	w.fail(err)
+	w.copy(io.NewSectionReader(s, at.off, at.size))
 }
 
 // writeTaken writes a metadata block of the file taken, which is not the last of
@@ -391,7 +502,19 @@ func (w *Writer) writeTaken(m *metaBlock) {
 	head := *m
 	head.flags &^= flagLast
 	w.write(head.encode())
-	n, err := io.Copy(w.out, io.NewSectionReader(w.taken.blob, m.pos, m.size))
+	w.copy(io.NewSectionReader(w.taken.blob, m.pos, m.size))
+}
+
+// copy writes metadata from a reader.
+func (w *Writer) copy(r *io.SectionReader) {
+	if w.err != nil {
+		return
+	}
+	out := io.Writer(w.out)
+	if w.mac != nil {
+		out = io.MultiWriter(w.out, w.mac)
+	}
+	n, err := io.CopyN(out, r, r.Size())
 	w.pos += n
 	w.fail(err)
 }
@@ -399,6 +522,9 @@ func (w *Writer) writeTaken(m *metaBlock) {
 func (w *Writer) write(b []byte) {
 	if w.err != nil {
 		return
+	}
+	if w.mac != nil {
+		w.mac.Write(b)
 	}
 	n, err := w.out.Write(b)
 	w.pos += int64(n)

@@ -16,7 +16,7 @@ import (
 // Read gives the sets of a store as Decide takes them. The newest set of each
 // disk is the current one.
 func Read(ctx context.Context, store dest.Store) ([]Set, error) {
-	found, err := image.ReadSets(ctx, store)
+	found, err := image.ReadSets(ctx, store, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +66,9 @@ func toSet(s *image.Set, protected map[string]bool) Set {
 type Options struct {
 	// TempDir is where the index of a large disk waits; "" is the system's.
 	TempDir string
+	// Access has the password of encrypted sets, whose points cannot be merged
+	// without; deleting needs none.
+	Access *image.Access
 }
 
 // Apply carries the operations of a decision out, in their order. Each one looks
@@ -82,7 +85,8 @@ func (d *Decision) Apply(ctx context.Context, store dest.Store, opts Options, lo
 		err := op.apply(ctx, store, opts, log)
 		switch {
 		case err == nil:
-		case errors.Is(err, image.ErrUnsupported) || errors.Is(err, image.ErrDamaged) || errors.Is(err, image.ErrMissing):
+		case errors.Is(err, image.ErrUnsupported) || errors.Is(err, image.ErrDamaged) || errors.Is(err, image.ErrMissing) ||
+			errors.Is(err, image.ErrLocked) || errors.Is(err, image.ErrPassword):
 			stuck[op.Set] = true
 			log.Warn("set %s: %s was not done, all of it stays: %v", op.Set, op.Kind, err)
 		default:
@@ -93,7 +97,7 @@ func (d *Decision) Apply(ctx context.Context, store dest.Store, opts Options, lo
 }
 
 func (op *Op) apply(ctx context.Context, store dest.Store, opts Options, log *job.Log) error {
-	sets, err := image.ReadSets(ctx, store)
+	sets, err := image.ReadSets(ctx, store, opts.Access)
 	if err != nil {
 		return err
 	}

@@ -285,7 +285,7 @@ func TestRowsAreJSON(t *testing.T) {
 	m := parse(t, "F I I")
 	d := Decide(plan.Retention{Incremental: backups(1)}, m.sets(), Run{Now: now})
 	text, err := json.Marshal(d.Rows()[1])
-	want := `{"set":"A","disk":"d","point":1,"type":"inc","time":"2026-11-24T00:00:00Z","size_bytes":1073741824,"verdict":"merge","into":2,"reason":"incremental 2 of keep 1; merged into 2"}`
+	want := `{"set":"A","disk":"d","point":1,"file":"","type":"inc","time":"2026-11-24T00:00:00Z","size_bytes":1073741824,"verdict":"merge","into":2,"reason":"incremental 2 of keep 1; merged into 2"}`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v\nwant %s", text, err, want)
 	}

@@ -16,8 +16,9 @@ type Guard struct {
 	Rules plan.Retention
 	Run   Run
 	// Own is the ID of the set the backup goes into; it never goes.
-	Own string
-	Log *job.Log
+	Own     string
+	Log     *job.Log
+	Options Options
 
 	told bool // that there is nothing left to delete
 }
@@ -77,7 +78,7 @@ func (g *Guard) MakeRoom(ctx context.Context) error {
 		g.Log.Note("%s are free at the destination: the backup waits while room is made", bytes(free))
 		d.Ops = d.Ops[:1] // then free space is measured anew
 		warned := len(g.Log.Warnings())
-		if err := d.Apply(ctx, g.Store, Options{}, g.Log); err != nil {
+		if err := d.Apply(ctx, g.Store, g.Options, g.Log); err != nil {
 			return err
 		}
 		if len(g.Log.Warnings()) > warned {

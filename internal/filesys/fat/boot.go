@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+
+	"ingot/internal/fatchain"
 )
 
 // BootSize is the number of bytes ParseBoot needs.
@@ -144,6 +147,17 @@ func (b *Boot) checkTable() error {
 		return fmt.Errorf("FAT boot sector: the table of %d bytes (size at offset 22 or 36) is too short for %d clusters", b.FATSize, b.TotalClusters)
 	}
 	return nil
+}
+
+// space is the clusters of the volume in r, by way of the table in use.
+func (b *Boot) space(r io.ReaderAt) *fatchain.Space {
+	bits := b.Bits
+	if bits == 32 {
+		bits = 28
+	}
+	return fatchain.New(r, fatchain.Geometry{
+		Table: b.FATOffset + b.Active*b.FATSize, Bits: bits, Data: b.DataStart, Size: b.ClusterSize, Count: b.TotalClusters,
+	})
 }
 
 // tableBytes is the size of the part of a table that has a meaning.

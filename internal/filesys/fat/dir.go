@@ -1,11 +1,15 @@
 package fat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf16"
+	"iter"
+	"time"
+
+	"ingot/internal/fatchain"
+	"ingot/internal/fstree"
 )
 
 // maxDirSize is the largest a directory may be: 65,536 entries.
@@ -14,145 +18,203 @@ const maxDirSize = 2 << 20
 // Attribute bits of a directory entry (FAT specification, "Directory
 // Structure"); a long-name part has the first four at once.
 const (
-	attrLabel  = 0x08
-	attrFolder = 0x10
-	attrLong   = 0x0f
-	attrMask   = 0x3f
+	attrReadOnly = 0x01
+	attrLabel    = 0x08
+	attrFolder   = 0x10
+	attrLong     = 0x0f
+	attrMask     = 0x3f
 )
+
+const entrySize = 32
 
 // dirEntry is a directory entry with the long name that stood before it.
 type dirEntry struct {
+	off         int64 // in the volume
 	short, long string
 	attr        byte
 	cluster     int64
+	size        int64
+	written     time.Time
+	created     time.Time
+	read        time.Time // a day
 }
 
-// Contains reports whether a file or folder exists. Path parts are divided by
-// \ or /, counted from the root folder, and compared without regard to case,
-// with long and short (8.3) names alike. It fails when a folder on the way
-// cannot be read.
-func (v *Volume) Contains(path string) (bool, error) {
-	at := dirEntry{attr: attrFolder, cluster: v.boot.RootCluster}
-	root := true
-	for part := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '\\' || c == '/' }) {
-		if at.attr&attrFolder == 0 {
-			return false, nil
-		}
-		entries, err := v.folder(at.cluster, root)
-		if err != nil {
-			return false, fmt.Errorf("look up %q: %w", path, err)
-		}
-		found := false
-		for _, e := range entries {
-			if e.attr&attrLabel == 0 && (strings.EqualFold(e.short, part) || strings.EqualFold(e.long, part)) {
-				at, found = e, true
-				break
-			}
-		}
-		if !found {
-			return false, nil
-		}
-		root = false
+// name is the long name where there is one.
+func (e *dirEntry) name() string {
+	if e.long != "" {
+		return e.long
 	}
-	return true, nil
+	return e.short
 }
 
 // rootLabel is the volume label of the root directory, "" if there is none.
 func (v *Volume) rootLabel() (string, error) {
-	entries, err := v.folder(v.boot.RootCluster, true)
-	for _, e := range entries {
+	for e, err := range v.entries(v.root) {
+		if err != nil {
+			return "", err
+		}
 		if e.attr&(attrLabel|attrFolder) == attrLabel {
 			return e.long, nil
 		}
 	}
-	return "", err
+	return "", nil
 }
 
-// folder reads the entries of a directory: the root of FAT12 and FAT16 lies in
-// its own area, all others are chains of clusters.
-func (v *Volume) folder(cluster int64, root bool) ([]dirEntry, error) {
-	if root && v.boot.Bits != 32 {
+// entries goes through the entries of a folder, labels and "." among them.
+func (v *Volume) entries(folder *node) iter.Seq2[dirEntry, error] {
+	return func(yield func(dirEntry, error) bool) {
+		p := dirParser{narrow: v.boot.Bits != 32}
+		for piece, err := range v.pieces(folder) {
+			if err != nil {
+				yield(dirEntry{}, fmt.Errorf("read folder: %w", err))
+				return
+			}
+			for i := 0; i < len(piece.Data); i += entrySize {
+				b := piece.Data[i:][:entrySize]
+				if b[0] == 0 {
+					return
+				}
+				if e, ok := p.add(b); ok {
+					e.off = piece.Off + int64(i)
+					if !yield(e, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+var errEndless = errors.New("the chain does not end where a folder must")
+
+// pieces reads the bytes of a folder: the root of FAT12 and FAT16 lies in its
+// own area, all others are chains of clusters.
+func (v *Volume) pieces(folder *node) iter.Seq2[fatchain.Piece, error] {
+	if folder.parent == nil && v.boot.Bits != 32 {
+		return v.rootArea()
+	}
+	return func(yield func(fatchain.Piece, error) bool) {
+		if folder.entry.cluster == 0 {
+			yield(fatchain.Piece{}, errors.New("it has no cluster"))
+			return
+		}
+		var sum int
+		for p, err := range v.space.Chain(folder.entry.cluster).Pieces(maxDirSize + maxClusterSize) {
+			if sum += len(p.Data); sum > maxDirSize && err == nil {
+				err = errEndless
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (v *Volume) rootArea() iter.Seq2[fatchain.Piece, error] {
+	return func(yield func(fatchain.Piece, error) bool) {
 		b := make([]byte, v.boot.RootSize)
 		if n, err := v.r.ReadAt(b, v.boot.RootOffset); n < len(b) {
-			return nil, fmt.Errorf("read root directory at byte %d: %w", v.boot.RootOffset, err)
+			yield(fatchain.Piece{}, fmt.Errorf("read %d bytes at byte %d: %w", len(b), v.boot.RootOffset, err))
+			return
 		}
-		return parseDir(b), nil
-	}
-	if v.boot.Bits != 32 {
-		cluster &= 0xffff // the upper half of the entry's field is another's
-	}
-	b, err := v.chain(cluster)
-	if err != nil {
-		return nil, fmt.Errorf("directory at cluster %d: %w", cluster, err)
-	}
-	return parseDir(b), nil
-}
-
-// chain reads the clusters from first on to the end of their chain. A chain
-// that is longer than a directory can be, for one by going round, is an error.
-func (v *Volume) chain(first int64) ([]byte, error) {
-	var out []byte
-	for c := first; ; {
-		if c < 2 || c >= v.boot.TotalClusters+2 {
-			return nil, fmt.Errorf("chain goes to cluster %d of %d", c, v.boot.TotalClusters)
-		}
-		if int64(len(out)) >= maxDirSize {
-			return nil, errors.New("chain does not end where a directory must")
-		}
-		at := v.boot.DataStart + (c-2)*v.boot.ClusterSize
-		b := make([]byte, v.boot.ClusterSize)
-		if n, err := v.r.ReadAt(b, at); n < len(b) {
-			return nil, fmt.Errorf("read cluster %d at byte %d: %w", c, at, err)
-		}
-		out = append(out, b...)
-		next, err := v.entryAt(c)
-		if err != nil {
-			return nil, err
-		}
-		if next >= endMark(v.boot.Bits) {
-			return out, nil
-		}
-		c = int64(next)
+		yield(fatchain.Piece{Off: v.boot.RootOffset, Data: b}, nil)
 	}
 }
 
-// parseDir reads the entries of a directory's bytes up to its end mark. Parts
-// of long names that do not belong to the entry behind them are dropped, as
-// the specification wants.
-func parseDir(b []byte) []dirEntry {
-	var out []dirEntry
-	var long longName
-	for ; len(b) >= 32 && b[0] != 0; b = b[32:] {
-		e := b[:32]
-		switch {
-		case e[0] == 0xe5: // deleted
-			long = longName{}
-		case e[11]&attrMask == attrLong:
-			long.add(e)
-		default:
-			out = append(out, parseEntry(e, long.name(checksum(e[:11]))))
-			long = longName{}
-		}
-	}
-	return out
+// dirParser puts long names and entries together. Parts of long names that do
+// not belong to the entry behind them are dropped, as the specification wants.
+type dirParser struct {
+	narrow bool // clusters have 16 bits; the upper half of their field is another's
+	long   longName
 }
 
-func parseEntry(e []byte, long string) dirEntry {
-	name := []byte(asciiText(e[:11]))
-	d := dirEntry{
-		short:   strings.TrimRight(string(name[:8]), " "),
+// add takes the next 32 bytes; ok is false when they are no entry.
+func (p *dirParser) add(b []byte) (e dirEntry, ok bool) {
+	switch {
+	case b[0] == 0xe5: // deleted
+		p.long = longName{}
+		return e, false
+	case b[11]&attrMask == attrLong:
+		p.long.add(b)
+		return e, false
+	}
+	e = parseEntry(b, p.long.name(checksum(b[:11])))
+	if p.narrow {
+		e.cluster &= 0xffff
+	}
+	p.long = longName{}
+	return e, true
+}
+
+func parseEntry(b []byte, long string) dirEntry {
+	e := dirEntry{
+		short:   shortName(b),
 		long:    long,
-		attr:    e[11],
-		cluster: int64(binary.LittleEndian.Uint16(e[20:]))<<16 | int64(binary.LittleEndian.Uint16(e[26:])),
+		attr:    b[11],
+		cluster: int64(binary.LittleEndian.Uint16(b[20:]))<<16 | int64(binary.LittleEndian.Uint16(b[26:])),
+		size:    int64(binary.LittleEndian.Uint32(b[28:])),
+		created: timestamp(binary.LittleEndian.Uint16(b[16:]), binary.LittleEndian.Uint16(b[14:]), b[13]),
+		written: timestamp(binary.LittleEndian.Uint16(b[24:]), binary.LittleEndian.Uint16(b[22:]), 0),
+		read:    timestamp(binary.LittleEndian.Uint16(b[18:]), 0, 0),
 	}
-	if ext := strings.TrimRight(string(name[8:]), " "); ext != "" {
-		d.short += "." + ext
+	if e.attr&attrLabel != 0 {
+		e.long = labelText(b[:11])
 	}
-	if d.attr&attrLabel != 0 {
-		d.long = labelText(e[:11])
-	}
-	return d
+	return e
 }
+
+// timestamp is a time of an entry (FAT specification, "Date and Time Formats"),
+// which is that of the clock on the wall: this machine's zone is taken for its
+// own. hundredths are of a second. It is zero when it is none.
+func timestamp(date, clock uint16, hundredths byte) time.Time {
+	month, day := int(date>>5&15), int(date&31)
+	hour, minute, second := int(clock>>11), int(clock>>5&63), int(clock&31)*2
+	if month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59 || hundredths > 199 {
+		return time.Time{}
+	}
+	return time.Date(int(date>>9)+1980, time.Month(month), day, hour, minute, second, int(hundredths)*10_000_000, time.Local)
+}
+
+// shortName is the name of 8 and 3 characters, of which Windows NT keeps in two
+// bits that either part is written in lower case.
+func shortName(b []byte) string {
+	raw := [11]byte(b)
+	if raw[0] == 0x05 { // stands for a letter that would say "deleted"
+		raw[0] = 0xe5
+	}
+	name := shortPart(raw[:8], b[12]&0x08 != 0)
+	if ext := shortPart(raw[8:], b[12]&0x10 != 0); ext != "" {
+		name += "." + ext
+	}
+	return name
+}
+
+func shortPart(b []byte, lower bool) string {
+	b = bytes.TrimRight(b, " ")
+	out := make([]rune, len(b))
+	var upper []rune
+	for i, c := range b {
+		switch {
+		case c >= 0x80:
+			if upper == nil {
+				upper = []rune(codePage437)
+			}
+			out[i] = upper[c-0x80]
+		case lower && c >= 'A' && c <= 'Z':
+			out[i] = rune(c) + 'a' - 'A'
+		default:
+			out[i] = rune(c)
+		}
+	}
+	return string(out)
+}
+
+// codePage437 is the upper half of the character set of the first PCs, which
+// short names are taken to be written in: what was in use does not stand on the
+// disk.
+const codePage437 = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»" +
+	"░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀" +
+	"αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0"
 
 // longName gathers the parts of a long name, which stand before their entry
 // with the last part first.
@@ -193,7 +255,7 @@ func (l *longName) name(sum byte) string {
 			break
 		}
 	}
-	return string(utf16.Decode(u))
+	return fstree.Name(u)
 }
 
 // checksum ties long names to a short one (FAT specification, "Long Directory

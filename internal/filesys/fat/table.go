@@ -110,27 +110,11 @@ func entry(width int, b []byte, i int64) uint32 {
 }
 
 // badMark is the entry of a cluster that cannot be used.
-func badMark(width int) uint32 { return endMark(width) - 1 }
-
-// endMark is the lowest entry that ends a chain.
-func endMark(width int) uint32 {
+func badMark(width int) uint32 {
 	if width == 32 {
-		return 0x0ffffff8
+		return 0x0ffffff7
 	}
-	return 1<<width - 8
-}
-
-// entryAt reads a single entry of the table in use.
-func (v *Volume) entryAt(i int64) (uint32, error) {
-	at := v.boot.FATOffset + v.boot.Active*v.boot.FATSize + i*int64(v.boot.Bits)/8
-	b := make([]byte, (v.boot.Bits+7)/8)
-	if n, err := v.r.ReadAt(b, at); n < len(b) {
-		return 0, fmt.Errorf("read entry %d of the FAT at byte %d: %w", i, at, err)
-	}
-	if v.boot.Bits == 12 { // of two bytes, the upper or the lower 12 bits
-		return uint32(binary.LittleEndian.Uint16(b)) >> (i % 2 * 4) & 0xfff, nil
-	}
-	return entry(v.boot.Bits, b, 0), nil
+	return 1<<width - 9
 }
 
 // usedMap is everything before the clusters, and the used clusters.

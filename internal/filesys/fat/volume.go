@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"ingot/internal/block"
+	"ingot/internal/fatchain"
+	"ingot/internal/fstree"
 )
 
 // Facts is what is known about a volume. Sizes and offsets are bytes, from the
@@ -30,6 +32,9 @@ type Volume struct {
 	boot  Boot
 	facts Facts
 	used  block.Map
+	space *fatchain.Space
+	files *fstree.FS
+	root  *node
 }
 
 // Open reads the boot sector and the tables of the volume in partition r. It
@@ -44,7 +49,9 @@ func Open(r block.Reader) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Volume{r: r, boot: boot}
+	v := &Volume{r: r, boot: boot, space: boot.space(r)}
+	v.root = &node{v: v, entry: dirEntry{cluster: boot.RootCluster, attr: attrFolder, short: "."}}
+	v.files = fstree.New((*format)(v))
 	v.facts = Facts{
 		Type:          boot.Type(),
 		Label:         boot.Label,
@@ -88,13 +95,16 @@ func (v *Volume) load() error {
 		return err
 	}
 	if v.boot.Bits == 32 {
-		e, err := v.entryAt(v.boot.RootCluster)
+		e, err := v.space.Entry(v.boot.RootCluster)
 		if err == nil && e == 0 {
 			err = fmt.Errorf("FAT: the root directory's cluster %d is marked as free", v.boot.RootCluster)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if err := v.checkTree(); err != nil {
+		return err
 	}
 	v.facts.FreeClusters = v.boot.TotalClusters - t.used
 	v.facts.UsedBytes = v.boot.DataStart + t.used*v.boot.ClusterSize
@@ -107,14 +117,14 @@ func (v *Volume) load() error {
 // this is no FAT, and on FAT16 and FAT32 the bits for a clean shutdown and for
 // no disk errors (FAT specification, "FAT Data Structure").
 func (v *Volume) state() error {
-	media, err := v.entryAt(0)
+	media, err := v.space.Entry(0)
 	if err != nil {
 		return err
 	}
 	if byte(media) != v.boot.Media {
 		return fmt.Errorf("FAT: entry 0 is %#x and does not hold the media byte %#x", media, v.boot.Media)
 	}
-	flags, err := v.entryAt(1)
+	flags, err := v.space.Entry(1)
 	if err != nil {
 		return err
 	}
