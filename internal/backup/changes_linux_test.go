@@ -16,6 +16,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/block/blocktest"
 	"ingot/internal/dest/desttest"
+	"ingot/internal/filesys"
 	"ingot/internal/filesys/volumetest"
 	"ingot/internal/image"
 	"ingot/internal/job"
@@ -393,6 +394,10 @@ func TestChangesNotAsked(t *testing.T) {
 		{name: "of another program", want: "does not say how still its source held", now: func(_ *Plan, target *Target) {
 			target.base.Member.Doc.Disks[0].Partitions[0].Header.Changes = nil
 		}},
+		{name: "other files left out", want: "another rule of what is stored", inc: func(o *Options) { o.Exclude = []string{"tmp/**"} }},
+		{name: "of another version", want: "another version of Ingot", now: func(_ *Plan, target *Target) {
+			target.base.Member.Doc.Auxiliary.Maker = "0.0.1"
+		}},
 		{name: "snapshot", was: func(p *Plan, _ *Target) { p.Source.Snapshot = true }, now: func(p *Plan, _ *Target) { p.Source.Snapshot = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -424,6 +429,28 @@ func TestChangesNotAsked(t *testing.T) {
 				t.Errorf("the change that the MFT does not tell of was missed: %t", asked)
 			}
 		})
+	}
+}
+
+// TestLeftOutSince stores as zeros what the parent holds as it is: what is
+// stored goes by what is left out, not by the MFT.
+func TestLeftOutSince(t *testing.T) {
+	d := newMFTDisk(t, 24<<20)
+	d.fill()
+	d.image(mftOptions())
+	data := d.bytes()
+	at := int64(bytes.Index(data, noise(200_000, 30)[:4096])) - 63*512
+	zero := []block.Extent{{Off: at, Len: 100_000}}
+	res := d.image(mftOptions(), func(p *Plan, _ *Target) {
+		v, err := filesys.Leave(p.Parts[0].Volume, nil, zero)
+		must(t, err)
+		p.Parts[0].Volume = v
+	})
+	want := bytes.Clone(data)
+	clear(want[63*512+at:][:zero[0].Len])
+	d.holds(res.Name, want)
+	if res.Parts[0].Method != ChangesMFT || res.Unread < 8<<20 {
+		t.Errorf("%+v", res)
 	}
 }
 
