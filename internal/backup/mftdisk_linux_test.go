@@ -155,4 +155,3 @@ func noise(n int, seed uint64) []byte {
 	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(b)
 	return b
 }
-

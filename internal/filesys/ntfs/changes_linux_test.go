@@ -414,6 +414,7 @@ func TestNotCompared(t *testing.T) {
 		{name: "torn record before", want: "in the backup: MFT record 64: torn write", was: func(d disk) { rawRecord(d, file)[510]++ }},
 		{name: "no record", want: "no signature", now: func(d disk) { copy(rawRecord(d, file), "BAAD") }},
 		{name: "bad runs", want: "mapping pairs", now: func(d disk) { badRuns(d, file) }, was: func(d disk) { badRuns(d, file) }},
+		{name: "bad name", want: "MFT record 64: a name of 8 bytes", now: func(d disk) { badName(d, file) }},
 		{name: "$MFT smaller", want: "no driver makes it smaller", now: func(d disk) { shorterMFT(t, d) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -436,6 +437,10 @@ func TestNotCompared(t *testing.T) {
 func badRuns(d disk, file int64) {
 	bad := ntfstest.NonResident(typeData, 2, "", 0, []ntfstest.Run{{LCN: 1 << 20, Clusters: 13}}, 50_000, 4096)
 	editRecord(d, file, replace(typeData, bad))
+}
+
+func badName(d disk, file int64) {
+	editRecord(d, file, replace(0x30, ntfstest.Resident(0x30, 2, make([]byte, 8))))
 }
 
 // shorterMFT takes the last record off $MFT.

@@ -3,6 +3,7 @@ package ntfs
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -16,11 +17,15 @@ type link struct {
 	name   string // in lower case; what is not ASCII is one byte FF each
 }
 
-// linkName reads a $FILE_NAME attribute (ntfs-3g layout.h, FILE_NAME_ATTR).
-func (a *attribute) linkName() (link, bool) {
+// linkName reads a $FILE_NAME attribute (ntfs-3g layout.h, FILE_NAME_ATTR); ok is
+// false for others.
+func (a *attribute) linkName() (l link, ok bool, err error) {
 	const typeFileName = 0x30
-	if a.typ != typeFileName || !a.resident || len(a.value) < 66 || len(a.value) < 66+2*int(a.value[64]) {
-		return link{}, false
+	if a.typ != typeFileName {
+		return l, false, nil
+	}
+	if len(a.value) < 66 || len(a.value) < 66+2*int(a.value[64]) {
+		return l, false, fmt.Errorf("a name of %d bytes", len(a.value))
 	}
 	n := int(a.value[64])
 	name := make([]byte, n)
@@ -34,7 +39,7 @@ func (a *attribute) linkName() (link, bool) {
 			name[i] = byte(u)
 		}
 	}
-	return link{int64(binary.LittleEndian.Uint64(a.value) & (1<<48 - 1)), string(name)}, true
+	return link{int64(binary.LittleEndian.Uint64(a.value) & (1<<48 - 1)), string(name)}, true, nil
 }
 
 // extension is what stands behind the last dot of a name, "" when there is
@@ -79,7 +84,10 @@ func (s *survey) named(rec *record, folder bool) error {
 		if a.typ == typeData && !a.resident && a.size >= largeFile {
 			s.large.set(owner)
 		}
-		n, ok := a.linkName()
+		n, ok, err := a.linkName()
+		if err != nil {
+			return fmt.Errorf("MFT record %d: %w", rec.number, err)
+		}
 		if !ok {
 			continue
 		}

@@ -208,7 +208,7 @@ func (s *survey) places() error {
 // placed has files read that lie in folders whose files are.
 func (s *survey) placed(rec *record) {
 	for i := range rec.attrs {
-		if n, ok := rec.attrs[i].linkName(); ok && (s.folders.deep.has(n.folder) || s.folders.shallow.has(n.folder)) {
+		if n, ok, _ := rec.attrs[i].linkName(); ok && (s.folders.deep.has(n.folder) || s.folders.shallow.has(n.folder)) {
 			s.changed.set(rec.owner())
 		}
 	}

@@ -310,8 +310,8 @@ func TestJournalBounds(t *testing.T) {
 		t.Errorf("%q", reason)
 	}
 	v := open(t, d)
-	s := &survey{ctx: t.Context(), now: v, was: v, changed: newBitset(100)}
 	for n, want := range map[uint64]string{10: "", maxOpenFiles + 1: "too many open files"} {
+		s := &survey{ctx: t.Context(), now: v, was: v, changed: newBitset(100)}
 		var all []byte
 		for i := range n {
 			all = append(all, usn(2, int64(len(all)), i, overwrite, "abcd")...)
