@@ -13,7 +13,7 @@ import (
 )
 
 // noise is n bytes that do not compress.
-func noise(n int, seed byte) []byte {
+func noiseBytes(n int, seed byte) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
 	return b
@@ -78,12 +78,12 @@ func TestUnneeded(t *testing.T) {
 			}
 		}
 		for name, n := range gone {
-			if err := os.WriteFile(filepath.Join(mnt, name), append(make([]byte, 4096), noise(n-4096, 1)...), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(mnt, name), append(make([]byte, 4096), noiseBytes(n-4096, 1)...), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i := range 40 {
-			if err := os.WriteFile(filepath.Join(mnt, "Users/Ina", fmt.Sprint("photo ", i)), noise(i*7001, byte(i)), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(mnt, "Users/Ina", fmt.Sprint("photo ", i)), noiseBytes(i*7001, byte(i)), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -106,7 +106,7 @@ func TestUnneeded(t *testing.T) {
 
 	target := filepath.Join(dir, "target.img")
 	// What an older Windows left there, at every cluster.
-	if err := os.WriteFile(target, bytes.Repeat(append([]byte("HIBRstale"), noise(4087, 3)...), 124<<20/4096), 0o600); err != nil {
+	if err := os.WriteFile(target, bytes.Repeat(append([]byte("HIBRstale"), noiseBytes(4087, 3)...), 124<<20/4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	sh(t, ingot, "restore", filepath.Join(out, "lean-00-00.mrimgx"), target, "--yes", "--check")
@@ -133,7 +133,7 @@ func TestUnneeded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Write(noise(16*megabyte, 5)); err != nil {
+		if _, err := f.Write(noiseBytes(16*megabyte, 5)); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Close(); err != nil {

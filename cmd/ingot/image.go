@@ -28,7 +28,8 @@ type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore, conceal                                                bool
-	encrypt, split                                                      string
+	encrypt, split, changes                                             string
+	fullReadEvery                                                       int
 	sector                                                              int64
 	keep                                                                retentionFlags
 	exclude                                                             []string
@@ -48,6 +49,17 @@ disk, the image becomes an incremental of it, which holds what changed since the
 newest backup of the set; else it is a full. --type chooses: a diff (differential)
 holds what changed since the full of the set. Every used block is read and
 compared with the hash the set keeps of it.
+
+--changes mft reads less: on NTFS, only what is newly in use, the file system's
+own files, files that are known to be written in place (virtual disks, mailboxes,
+databases, registry and others), and files whose MFT records differ from those in
+the set in any byte. It is not sound: a change is missed, and the file restored
+as it was before, when the MFT does not tell of it. So it is with files mapped
+into memory or held open for long, with writes past the file system, and with
+drivers that do not keep the MFT as Windows does. Where a miss is likely (the
+volume was checked, hibernated, or had by another system) everything is read, and
+so it is every tenth time (--full-read-every): what was missed is counted then
+and, if it is anything, the volume is read whole from then on.
 
 With a password a new set is encrypted, and every block and file is authenticated:
 what somebody without the password changes or exchanges is refused. Not hidden are
@@ -92,6 +104,8 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.BoolVar(&fl.conceal, "conceal", false, "hide the hashes of the contents too; other programs cannot restore the set then")
 	f.StringVar(&fl.typ, "type", backup.TypeAuto, "auto, full, diff or inc")
 	f.BoolVar(&fl.fullIndex, "full-index", false, "have a diff or inc list all blocks: larger, and read without the indexes before it")
+	f.StringVar(&fl.changes, "changes", backup.ChangesAll, "how a diff or inc finds changes: all (reads every used block) or mft (faster, can miss changes: see above)")
+	f.IntVar(&fl.fullReadEvery, "full-read-every", 0, "with --changes mft, read everything every so many backups of a set (default 10)")
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
@@ -119,6 +133,13 @@ func (fl *imageFlags) options() (backup.Options, error) {
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
 		Encrypt: fl.encrypt, Conceal: fl.conceal, Exclude: fl.exclude,
+		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
+	}
+	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {
+		return o, usageError{fmt.Errorf("--changes is %q: choose all or mft", fl.changes)}
+	}
+	if fl.fullReadEvery < 0 {
+		return o, usageError{fmt.Errorf("--full-read-every is %d: give a number of backups", fl.fullReadEvery)}
 	}
 	var err error
 	if o.Partitions, err = numberList(fl.partitions); err != nil {
@@ -224,6 +245,7 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 	if err := imageAllowed(f, plan, fl); err != nil {
 		return err
 	}
+	plan.Source.Live = fl.mounted
 	plan.Source.Changed = func() error { return unchanged(f, plan, fl, opened) }
 	target, err := plan.Target(ctx, store)
 	if err != nil {
@@ -420,14 +442,17 @@ func (c *console) printImage(r *imageReport) error {
 	if c.json {
 		return c.emit(r)
 	}
-	if r.Parts > 1 {
-		c.note("%s, the last of %d files", filepath.Join(r.Folder, r.Name), r.Parts)
+	if r.Files > 1 {
+		c.note("%s, the last of %d files", filepath.Join(r.Folder, r.Name), r.Files)
 	} else {
 		c.note("%s", filepath.Join(r.Folder, r.Name))
 	}
 	changed := ""
 	if r.Type != image.TypeFull {
 		changed = fmt.Sprintf("%s changed, ", size(r.Changed))
+	}
+	if r.Unread > 0 {
+		changed = fmt.Sprintf("%s known to be unchanged, ", size(r.Unread)) + changed
 	}
 	c.note("%s: %s read, %s%s stored, %.1f s, %.0f MB/s", typeName(r.Type), size(r.Read), changed, size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
 	if r.Verified > 0 {

@@ -168,23 +168,3 @@ func (t *Target) into(doc *image.Document, name string) {
 		}
 	}
 }
-
-// known asks what the parent holds of each block of a window.
-type known struct{ walk *image.Walk }
-
-// of fills out with what is known of n blocks from number first on; nil where
-// there is no parent.
-func (k known) of(out []image.Known, first, n int64) ([]image.Known, error) {
-	if k.walk == nil {
-		return nil, nil
-	}
-	out = out[:0]
-	for i := range n {
-		one, err := k.walk.At(first + i)
-		if err != nil {
-			return nil, fmt.Errorf("read what the set holds: %w", err)
-		}
-		out = append(out, one)
-	}
-	return out, nil
-}

@@ -61,7 +61,7 @@ func imageHuge(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Prepare(source(t, hugeDisk()), Options{TempDir: dir})
+	p, err := Prepare(source(t, hugeDisk()), Options{TempDir: dir, Changes: ChangesMFT})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func imageHuge(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		res, err := p.Run(t.Context(), store, target, Naming{Template: "huge"}, job.NewLog(nil))
-		if err != nil || res.Type != typ {
+		if err != nil || res.Type != typ || typ == image.TypeInc && res.Unread == 0 {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		if err := target.Close(); err != nil {

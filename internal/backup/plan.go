@@ -28,6 +28,8 @@ type Source struct {
 	// Snapshot says that the source is of one moment of a running system,
 	// whose file systems were told.
 	Snapshot bool
+	// Live says that the source may be written to while it is imaged.
+	Live bool
 }
 
 // Options say what to image and how. The zero value images every partition
@@ -42,6 +44,14 @@ type Options struct {
 	// FullIndex has a differential or incremental list every block, and not
 	// only those that changed.
 	FullIndex bool
+	// Changes is how a differential or incremental finds what changed: by
+	// reading all used blocks (ChangesAll, which "" is too) or, on NTFS, only
+	// those of files whose MFT records changed (ChangesMFT).
+	Changes string
+	// FullReadEvery is the number of points of a set of which ChangesMFT has
+	// one made by reading all blocks, and counts what it would have missed; 0
+	// is 10.
+	FullReadEvery int
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
@@ -97,6 +107,7 @@ type Part struct {
 	Info      filesys.Info
 	BlockSize int64
 	reader    block.Reader
+	found     filesys.Volume // before anything was left out or added
 }
 
 // Name is how messages call the partition.
@@ -114,7 +125,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if opts.Compression == "" {
 		opts.Compression = "medium"
 	}
-	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type)); err != nil {
+	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type), checkChanges(opts)); err != nil {
 		return nil, err
 	}
 	if err := checkExclude(opts); err != nil {
@@ -160,7 +171,7 @@ func openParts(src Source, opts Options) ([]Part, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open partition %d: %w", dp.Number, err)
 		}
-		parts = append(parts, Part{Partition: dp, Volume: v, Info: v.Info(), reader: r})
+		parts = append(parts, Part{Partition: dp, Volume: v, Info: v.Info(), reader: r, found: v})
 	}
 	if len(src.Layout.Partitions) == 0 {
 		return nil, errors.New("the disk has no partitions")

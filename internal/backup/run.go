@@ -17,13 +17,17 @@ import (
 // Result is what an image became.
 type Result struct {
 	Name    string `json:"file"`  // that holds the index
-	Parts   int64  `json:"parts"` // files, this one the last
+	Files   int64  `json:"files"` // it consists of, this one the last
 	ImageID string `json:"image_id"`
 	Type    string `json:"type"`
 	Based   string `json:"based_on,omitempty"` // the file an incremental or differential needs
 	Read    int64  `json:"read_bytes"`         // of the source
+	Unread  int64  `json:"unread_bytes"`       // in use on the source, in blocks known to be as they were
 	Changed int64  `json:"changed_bytes"`      // of these, in blocks that are stored
 	Written int64  `json:"stored_bytes"`       // of the image file
+	// Parts says of the NTFS partitions how it was found what changed; nil where
+	// nobody asked for more than to read all.
+	Parts []PartResult `json:"partitions,omitempty"`
 }
 
 // run is one image under way.
@@ -32,7 +36,11 @@ type run struct {
 	w       *image.Writer
 	target  *Target
 	meter   *job.Meter
+	log     *job.Log
+	doc     *image.Document
 	changed int64
+	unread  int64
+	parts   []PartResult
 }
 
 // Run writes the image of a plan into store, as what target says; nil is a
@@ -60,7 +68,7 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Plan: p, w: w, target: target, meter: log.Stage("image", p.Bytes)}
+	r := &run{Plan: p, w: w, target: target, doc: doc, log: log, meter: log.Stage("image", p.Bytes)}
 	if err := r.write(ctx); err != nil {
 		return nil, errors.Join(err, w.Abort())
 	}
@@ -74,8 +82,9 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 		return nil, err
 	}
 	return &Result{
-		Name: name.File(doc.Header.ImageID, target, doc.Header.FileNumber-first), Parts: doc.Header.FileNumber - first + 1, ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
-		Read: p.Bytes, Changed: r.changed, Written: w.Size(),
+		Name: name.File(doc.Header.ImageID, target, doc.Header.FileNumber-first), Files: doc.Header.FileNumber - first + 1,
+		ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
+		Read: p.Bytes - r.unread, Unread: r.unread, Changed: r.changed, Written: w.Size(), Parts: r.parts,
 	}, nil
 }
 
@@ -120,34 +129,33 @@ func (r *run) writePart(ctx context.Context, i int) error {
 	if err := r.w.Begin(reserved.count(), blocks.count()); err != nil {
 		return err
 	}
-	if err := r.writeArea(ctx, part, &reserved, known{}); err != nil {
+	if err := r.writeArea(ctx, part, &reserved, &known{}); err != nil {
 		return err
 	}
-	var k known
-	if r.target.base != nil {
-		var err error
-		if k.walk, err = r.target.base.Walk(0, i); err != nil {
-			return err
-		}
+	k, err := r.known(ctx, i)
+	defer k.stop()
+	if err != nil {
+		return err
 	}
 	if err := r.writeArea(ctx, part, &blocks, k); err != nil {
 		return err
 	}
+	r.note(i, k.fast)
 	return r.w.End()
 }
 
 // item is one window on its way through the pipeline.
 type item struct {
-	window
-	read  []block.Extent // what of the window's used bytes is read; the rest becomes zeros
+	row
+	held  []image.Known  // the memory of known
+	read  []block.Extent // what of the row's used bytes is read; the rest becomes zeros
 	enc   *image.Encoder
-	known []image.Known
 	raw   []byte
 	batch image.Batch
 }
 
-func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error {
-	next, stop := iter.Pull2(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)))
+func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) error {
+	next, stop := iter.Pull2(k.rows(windows(a.used, a.piece, max(image.Chunk/a.piece, 1)), a.piece))
 	defer stop()
 	zeros := newZeros(a.zeros)
 	defer zeros.stop()
@@ -162,21 +170,21 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
 		New: func() *item { return &item{enc: encoder()} },
 		Read: func(it *item) error {
-			win, err, ok := next()
+			row, err, ok := next()
 			if !ok {
 				return io.EOF
 			}
-			if err != nil {
-				return fmt.Errorf("read the map of used clusters: %w", err)
-			}
-			it.first, it.n, it.used = win.first, win.n, append(it.used[:0], win.used...)
+			it.take(&row)
 			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
-			it.known, err = k.of(it.known, win.first, win.n)
 			return err
 		},
 		// Reading is part of the work: with several reads under way, the disk
 		// has the next one at hand while the cores compress.
 		Work: func(it *item) error {
+			if it.same {
+				it.keep()
+				return nil
+			}
 			if err := a.read(part.reader, it); err != nil {
 				return err
 			}
@@ -193,6 +201,7 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k known) error
 			if a.area == image.Blocks { // the reserved area is stored each time
 				r.changed += it.batch.Changed(len(it.raw), int(a.piece))
 			}
+			k.fast.count(it, n)
 			return r.w.Put(a.area, &it.batch)
 		},
 	})

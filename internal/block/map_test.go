@@ -71,6 +71,12 @@ func TestAgainstModel(t *testing.T) {
 				t.Fatalf("Merge(%v, %v, %v) is wrong at %d", a, b, c, i)
 			}
 		}
+		differ := bits(collect(t, Differ(a, b)))
+		for i := range differ {
+			if differ[i] != (ba[i] != bb[i]) {
+				t.Fatalf("Differ(%v, %v) is wrong at %d", a, b, i)
+			}
+		}
 		left := bits(collect(t, Subtract(a, b)))
 		for i := range left {
 			if left[i] != (ba[i] && !bb[i]) {

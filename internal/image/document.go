@@ -179,6 +179,38 @@ type PartitionHeader struct {
 	History      []FileHistory `json:"file_history"`
 	FileOffset   int64         `json:"partition_file_offset"`
 	Number       int64         `json:"partition_number"`
+	// Changes says how it was found what changed, in files of Ingot, of NTFS
+	// volumes; see docs/format/ingot-extensions.md.
+	Changes *Changes `json:"ingot_changes,omitempty"`
+}
+
+// Values of Changes.
+const (
+	ChangesAll = "all" // every used block was read
+	ChangesMFT = "mft" // blocks of files whose MFT records were as in the parent were not
+
+	SourceStill    = "still"    // nothing wrote to the source
+	SourceSnapshot = "snapshot" // the source was of one moment of a running system
+	SourceLive     = "live"     // the source may have been written to while it was imaged
+)
+
+// Changes says how it was found which blocks of a partition changed since the
+// parent.
+type Changes struct {
+	Method string `json:"method"`
+	// Reason says why all blocks were read although it was to be done faster.
+	Reason string `json:"reason,omitempty"`
+	// Source says how still the source held.
+	Source string `json:"source"`
+	// Scope says by which rule it was decided which bytes are stored.
+	Scope string `json:"scope"`
+	// Row is how many points of the set, up to this one, were made one after the
+	// other without reading all.
+	Row int64 `json:"row"`
+	// Missed is how many changed blocks the faster method was found to miss:
+	// when this point was made or, if none then, when an earlier one of its set
+	// was.
+	Missed int64 `json:"missed"`
 }
 
 // FileHistory names a file that holds blocks of the partition.

@@ -109,28 +109,33 @@ func (v *Volume) hiberfilWord() (string, error) {
 	return string(b), err
 }
 
-// journalOpen reports whether $LogFile was left in use. Two restart pages stand
-// at its start; the one with the higher current LSN counts (ntfs-3g
-// logfile.h, RESTART_PAGE_HEADER and RESTART_AREA). A journal of FF bytes is
-// an empty one.
+// journalOpen reports whether $LogFile was left in use.
 func (v *Volume) journalOpen() (bool, error) {
+	r, err := v.restart()
+	return r.open, err
+}
+
+// restart reads where $LogFile is. Two restart pages stand at its start; the one
+// with the higher current LSN counts (ntfs-3g logfile.h, RESTART_PAGE_HEADER and
+// RESTART_AREA). A journal of FF bytes is an empty one.
+func (v *Volume) restart() (restart, error) {
 	s, err := v.systemData(recLogFile, "$LogFile")
 	if err != nil {
-		return false, err
+		return restart{}, err
 	}
 	const usual = 4096
 	first, err := readRestart(s, 0, usual)
 	if err != nil {
-		return false, err
+		return restart{}, err
 	}
 	second, err := readRestart(s, max(first.pageSize, usual), max(first.pageSize, usual))
 	if err != nil {
-		return false, err
+		return restart{}, err
 	}
 	if second.lsn > first.lsn {
-		return second.open, nil
+		return second, nil
 	}
-	return first.open, nil
+	return first, nil
 }
 
 // restart is what a restart page says; zero when the page is none.

@@ -32,7 +32,8 @@ type Volume struct {
 	r     block.Reader
 	boot  Boot
 	facts Facts
-	mft   *mft // nil when $MFT could not be found
+	mft   *mft   // nil when $MFT could not be found
+	flags uint16 // of $VOLUME_INFORMATION
 	used  block.Map
 }
 
@@ -115,7 +116,8 @@ func (v *Volume) info() error {
 		return fmt.Errorf("$Volume: NTFS version %d.%d is not known", major, minor)
 	}
 	v.facts.Version = fmt.Sprintf("%d.%d", major, minor)
-	v.dirty(binary.LittleEndian.Uint16(s.resident[10:]))
+	v.flags = binary.LittleEndian.Uint16(s.resident[10:])
+	v.dirty(v.flags)
 	return nil
 }
 

@@ -1,0 +1,29 @@
+package block
+
+import "iter"
+
+// Cursor walks a Map once, along with something else that ascends. Stop it.
+type Cursor struct {
+	c    cursor
+	stop func()
+}
+
+// NewCursor begins a walk.
+func NewCursor(m Map) *Cursor {
+	next, stop := iter.Pull2(m.Extents())
+	c := &Cursor{cursor{next: next}, stop}
+	c.c.step()
+	return c
+}
+
+// Meets says whether the map holds a byte of e, which begins at or behind the
+// start of the one asked for before.
+func (c *Cursor) Meets(e Extent) (bool, error) {
+	for c.c.ok && c.c.err == nil && c.c.e.End() <= e.Off {
+		c.c.step()
+	}
+	return c.c.ok && c.c.e.Off < e.End(), c.c.err
+}
+
+// Stop ends the walk.
+func (c *Cursor) Stop() { c.stop() }
