@@ -15,7 +15,15 @@
 // does not hold, Facts.WholeReason says what, and Used is all of the
 // partition: a cluster is used until it is proven free.
 //
+// Changes compares a volume with an earlier state of it: after a look at whether
+// the two can be compared at all, it walks both $MFTs side by side in pieces of
+// 1 MiB, notes in sets of one bit for each record which files have a record
+// that differs, are open by the change journal, or are written in place by their
+// name or folder, and in a second walk marks the clusters of those files and of
+// all metadata. What it cannot read or understand ends it with a reason.
+//
 // What the package does not promise: it does not check a volume as chkdsk
 // does, it reads no compressed or encrypted contents, it does not follow
-// reparse points, and it holds no files open over changes of its source.
+// reparse points, it holds no files open over changes of its source, and Changes
+// misses what the driver did not tell in the MFT.
 package ntfs
