@@ -16,6 +16,8 @@ set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=../test/fixtures/lib.sh
 . "$HERE/../test/fixtures/lib.sh"
+# shellcheck source=lib.sh
+. "$HERE/lib.sh"
 
 RUNS=${RUNS:-3} COLD=${COLD:-} SOURCE=${SOURCE:-loop} PEERS_ONLY=${PEERS_ONLY:-}
 INGOT=${INGOT:-$HERE/../bin/ingot} BENCH_DIR=${BENCH_DIR:-/var/tmp/ingot-bench}
@@ -34,20 +36,7 @@ fi
 [ $# -gt 0 ] || set -- image verify restore
 
 prepare() {
-  mkdir -p "$BENCH_DIR"
-  if [ ! -e "$DISK.info" ]; then
-    rm -f "$BENCH_DIR"/disk-*
-    echo "making $DISK" >&2
-    "$HERE/mkdisk.sh" "$DISK"
-  fi
-  # shellcheck source=/dev/null
-  . "$DISK.info"
-  # At one time there are the outputs of all tools and one target.
-  local avail wanted=$((USED * ${#TOOLS[@]} + (1 << 30)))
-  avail=$(($(df --output=avail -k "$BENCH_DIR" | tail -n 1) * 1024))
-  [ "$avail" -ge "$wanted" ] || die "$BENCH_DIR has $avail bytes free, the outputs need up to $wanted"
-  rm -rf "$OUT"
-  mkdir "$OUT"
+  bench_disk "${#TOOLS[@]}" # at one time there are the outputs of all tools and one target
   attach "$DISK" "$PART_START" "$PART_LEN" --read-only
   PART=$LOOP
   INGOT_SOURCE=$DISK
@@ -55,27 +44,6 @@ prepare() {
     attach "$DISK" 0 "$(stat -c %s "$DISK")" --read-only
     INGOT_SOURCE=$LOOP
   fi
-}
-
-# input FILE...: bring the page cache into the same state before each measure.
-input() {
-  sync
-  if [ -n "$COLD" ]; then
-    echo 3 >/proc/sys/vm/drop_caches
-  else
-    python3 "$HERE/warm.py" "$@"
-  fi
-}
-
-# measure PHASE TOOL COMMAND: a line "phase tool seconds user sys" into the results.
-measure() {
-  local TIMEFORMAT='%R %U %S'
-  echo "## $1 $2: $3" >>"$OUT/log"
-  if ! { time bash -o pipefail -c "$3" >>"$OUT/log" 2>&1; } 2>"$OUT/time"; then
-    tail -n 20 "$OUT/log" >&2
-    die "$1 with $2 failed: $3"
-  fi
-  echo "$1 $2 $(cat "$OUT/time")" | tee -a "$OUT/results" >&2
 }
 
 # output TOOL: the file it made in the image phase.
@@ -140,12 +108,8 @@ check_target() {
 }
 
 machine() {
-  local model memory
-  model=$(awk -F ': ' '/^model name/ {print $2; exit}' /proc/cpuinfo)
-  memory=$(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo)
-  echo "Machine: $model, $(nproc) cores, $memory, Linux $(uname -r), $(df --output=fstype "$BENCH_DIR" | tail -n 1)."
-  echo "Tools: partclone $(dpkg-query -W -f '${Version}' partclone 2>/dev/null), ntfs-3g $(dpkg-query -W -f '${Version}' ntfs-3g 2>/dev/null)," \
-    "zstd $(dpkg-query -W -f '${Version}' zstd 2>/dev/null), qemu $(dpkg-query -W -f '${Version}' qemu-utils 2>/dev/null)."
+  bench_machine
+  echo "Tools: partclone $(version partclone), ntfs-3g $(version ntfs-3g), zstd $(version zstd), qemu $(version qemu-utils)."
   echo "Data: a disk of $BENCH_SIZE with one NTFS volume of 4 KiB clusters, $((USED / 1000000)) MB used, half of it" \
     "programs and texts, half noise. $([ -n "$COLD" ] && echo "Cold: page cache dropped before each run." || echo "Input in the page cache.")"
   echo "Medians of $RUNS runs, the tools in turn; each ends with the output synced. Ingot read" \

@@ -42,6 +42,9 @@ with open(sys.argv[1], "wb") as f:
 EOF
 }
 
+# kept FILE: the hashes of what an image keeps. Windows makes the others anew.
+kept() { grep -vE '^[0-9a-f]{64}  [0-9]+/(pagefile|swapfile|hiberfil)\.sys$' "$1"; }
+
 round_trip() {
   local disk=$DIR/$1.img sum image
   sum=$(sha256sum "$disk")
@@ -54,7 +57,7 @@ round_trip() {
   "$INGOT" restore "$image" "$DIR/target.img" --yes
   $FIXTURES/fsck.sh "$DIR/target.img"
   $FIXTURES/hash.sh "$DIR/target.img" >"$DIR/target.sha256"
-  diff "$disk.sha256" "$DIR/target.sha256"
+  diff <(kept "$disk.sha256") <(kept "$DIR/target.sha256")
   [ "$(sha256sum "$disk")" = "$sum" ] || { echo "roundtrip.sh: the source was written to" >&2; exit 1; }
   echo "PASS $1: $(stat -c %s "$disk") bytes, $(wc -l <"$DIR/target.sha256") files and streams equal," \
     "image of $(stat -c %s "$image") bytes"

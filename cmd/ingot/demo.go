@@ -123,7 +123,8 @@ func (c *console) demoReport(ctx context.Context, img string, steps []demoStep) 
 		return err
 	}
 	c.note(`
-The restored disk equals the original in every used byte. The same with your own:
+The restored disk equals the original in every used byte but those of the
+page file, which is left out. The same with your own:
   sudo ingot disks                                  which disks there are
   sudo ingot image /dev/sdX --to FOLDER --verify    image one
   ingot show FOLDER/NAME.mrimgx                     what the image holds
@@ -194,8 +195,8 @@ func fillGarbage(src, dst string) (string, error) {
 	return size(st.Size()), f.Close()
 }
 
-// compareDisks compares the partition tables and every used byte of two disks,
-// and says how many bytes that were.
+// compareDisks compares the partition tables and every byte of two disks that
+// an image keeps, and says how many bytes that were.
 func compareDisks(a, b string) (int64, error) {
 	fa, sa, err := openSource(a, 0)
 	if err != nil {
@@ -230,8 +231,11 @@ func compareUsed(a, b block.Reader, p disk.Partition) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if v, _, err = filesys.LeaveUnneeded(v); err != nil {
+		return 0, err
+	}
 	ba, bb := make([]byte, 1<<20), make([]byte, 1<<20)
-	for e, err := range block.Chunks(v.Used(), int64(len(ba))) {
+	for e, err := range block.Chunks(block.Subtract(v.Used(), v.Zeroed()), int64(len(ba))) {
 		if err != nil {
 			return 0, err
 		}

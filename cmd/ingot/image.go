@@ -28,7 +28,7 @@ type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore, conceal                                                bool
-	encrypt, changes                                                    string
+	encrypt, split, changes                                             string
 	fullReadEvery                                                       int
 	sector                                                              int64
 	keep                                                                retentionFlags
@@ -74,8 +74,9 @@ goes, and it goes on.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS, FAT and exFAT volumes are imaged without their free space; everything else
-is copied whole.
+NTFS, FAT and exFAT volumes are imaged without their free space, and NTFS
+volumes without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and
+shadow copies, which Windows makes anew; everything else is copied whole.
 
 --exclude leaves out the contents of files: they remain, with their size, and
 read as zeros after a restore. A pattern is matched against the path from the
@@ -97,6 +98,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.split, "split", "auto", "largest file: 4G, 650M, none, or auto, which is what the destination can hold (FAT32: 4 GiB - 1)")
 	f.StringVar(&fl.encrypt, "encrypt", "", "encrypt a new set: aes-128, aes-192 or aes-256 (which a password alone means too)")
 	f.Lookup("encrypt").NoOptDefVal = "aes-256"
 	f.BoolVar(&fl.conceal, "conceal", false, "hide the hashes of the contents too; other programs cannot restore the set then")
@@ -107,7 +109,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by number: 1,3 (default all)")
 	f.BoolVar(&fl.windows, "windows", false, "only the partitions Windows needs to start")
 	f.StringVar(&fl.compression, "compression", image.CompressionMedium, "none, medium or high")
-	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too")
+	f.BoolVar(&fl.allSectors, "all-sectors", false, "copy free space too, and the files for paging, hibernation and shadow copies")
 	f.StringArrayVar(&fl.exclude, "exclude", nil, "leave out the contents of files that match, such as 'Users/*/AppData/Local/Temp/**' (repeatable)")
 	f.BoolVar(&fl.verify, "verify", false, "read the finished image back and check every block")
 	f.StringVar(&fl.comment, "comment", "", "a comment to keep in the image")
@@ -157,6 +159,24 @@ func (fl *imageFlags) options() (backup.Options, error) {
 		o.BlockSize = n
 	}
 	return o, nil
+}
+
+// splitSize reads --split: 0 is without limit.
+func splitSize(text string, store *folder.Store) (int64, error) {
+	switch text {
+	case "none":
+		return 0, nil
+	case "auto":
+		return store.MaxFile()
+	}
+	n, err := binarySize(text)
+	if err == nil && n < image.MinSplit {
+		err = fmt.Errorf("at least %s", size(image.MinSplit))
+	}
+	if err != nil {
+		return 0, usageError{fmt.Errorf("--split is %q: %w", text, err)}
+	}
+	return n, nil
 }
 
 // binarySize reads 64K, 64KiB or 65536; K, M and G are powers of 1024, as disk
@@ -211,13 +231,16 @@ func (c *console) image(ctx context.Context, source string, fl *imageFlags) erro
 		return err
 	}
 	defer f.Close()
+	store, err := folder.New(fl.to)
+	if err == nil {
+		opts.Split, err = splitSize(fl.split, store)
+	}
+	if err != nil {
+		return err
+	}
 	plan, err := backup.Prepare(src, opts)
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
-	}
-	store, err := folder.New(fl.to)
-	if err != nil {
-		return err
 	}
 	if err := imageAllowed(f, plan, fl); err != nil {
 		return err
@@ -419,7 +442,11 @@ func (c *console) printImage(r *imageReport) error {
 	if c.json {
 		return c.emit(r)
 	}
-	c.note("%s", filepath.Join(r.Folder, r.Name))
+	if r.Files > 1 {
+		c.note("%s, the last of %d files", filepath.Join(r.Folder, r.Name), r.Files)
+	} else {
+		c.note("%s", filepath.Join(r.Folder, r.Name))
+	}
 	changed := ""
 	if r.Type != image.TypeFull {
 		changed = fmt.Sprintf("%s changed, ", size(r.Changed))

@@ -47,6 +47,7 @@ type setView struct {
 	Size     int64       `json:"bytes"`
 	Points   []pointView `json:"points"`
 	Leftover []string    `json:"leftover_files,omitempty"`
+	Orphans  []string    `json:"orphaned_parts,omitempty"`
 }
 
 // pointView is a point in time.
@@ -102,6 +103,10 @@ func viewSet(s *image.Set) setView {
 	}
 	for _, m := range s.Leftover {
 		v.Leftover = append(v.Leftover, m.Name)
+		v.Size += m.Size
+	}
+	for _, m := range s.Orphans {
+		v.Orphans = append(v.Orphans, m.Name)
 		v.Size += m.Size
 	}
 	for _, m := range s.Points() {
@@ -170,6 +175,9 @@ func (c *console) printSets(v *setsView) error {
 		}
 		for _, name := range s.Leftover {
 			c.note("  left by a consolidation that was cut short: %s", name)
+		}
+		for _, name := range s.Orphans {
+			c.note("  part of a split backup whose last file is missing, of no use by itself: %s", name)
 		}
 		c.note("")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -154,7 +155,11 @@ func viewChainDisk(d *image.ChainDisk) (diskView, error) {
 		if err != nil {
 			return v, err
 		}
-		p.FileSystem, p.Label, p.Block = fs.Type, fs.VolumeLabel, vol.BlockSize()
+		p.FileSystem, p.Label, p.Block = cmp.Or(fs.Kind, fs.Type), fs.VolumeLabel, vol.BlockSize()
+		p.Serial, p.RecoveryKeys = fs.Serial, fs.RecoveryKeys
+		if len(p.RecoveryKeys) > 0 {
+			p.Warnings = append(p.Warnings, filesys.RecoveryKeyAdvice(p.RecoveryKeys))
+		}
 		p.Stored, p.Used = t.Stored, t.Raw
 		if fs.TotalClusters > 0 && fs.SectorsPerCluster > 0 {
 			p.Cluster = fs.SectorsPerCluster * v.Sector

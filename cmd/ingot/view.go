@@ -38,6 +38,7 @@ type partView struct {
 	GUID       string   `json:"guid,omitempty"`
 	FileSystem string   `json:"file_system"`
 	Label      string   `json:"label,omitempty"`
+	Serial     string   `json:"serial,omitempty"`
 	Off        int64    `json:"offset_bytes"`
 	Size       int64    `json:"size_bytes"`
 	Used       int64    `json:"used_bytes"`
@@ -48,6 +49,8 @@ type partView struct {
 	Block    int64    `json:"block_bytes,omitempty"`
 	Whole    string   `json:"copied_whole,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	// RecoveryKeys are the ids of the keys that open a BitLocker volume.
+	RecoveryKeys []string `json:"recovery_keys,omitempty"`
 }
 
 func viewDisk(info disk.Info, l *disk.Layout) diskView {
@@ -66,7 +69,7 @@ func viewDisk(info disk.Info, l *disk.Layout) diskView {
 func viewPart(p disk.Partition, fs filesys.Info) partView {
 	return partView{
 		Number: p.Number, Type: p.Type, TypeName: p.TypeName, Name: p.Name, GUID: p.GUID,
-		FileSystem: fs.Type, Label: fs.Label, Off: p.Off, Size: p.Len, Used: fs.UsedBytes,
+		FileSystem: fs.Type, Label: fs.Label, Serial: fs.Serial, RecoveryKeys: fs.RecoveryKeys, Off: p.Off, Size: p.Len, Used: fs.UsedBytes,
 		Cluster: fs.ClusterSize, Flags: flags(p), Whole: fs.WholeReason, Warnings: fs.Warnings,
 	}
 }

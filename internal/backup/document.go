@@ -31,11 +31,11 @@ type Naming struct {
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
 
-// File is the file name of a new image: with this id for a full, else with the
-// name of the set it goes into.
-func (n Naming) File(imageID string, target *Target) string {
-	if target.base != nil {
-		return fmt.Sprintf("%s-%02d-%02d%s", setName(target.base.Member.Name), target.base.Increment, target.base.Number, Extension)
+// File is the name of file number part, counted from 0, of a new image: with this
+// id for a full, else with the name of the set it goes into.
+func (n Naming) File(imageID string, target *Target, part int64) string {
+	if b := target.base; b != nil {
+		return fmt.Sprintf("%s-%02d-%02d%s", setName(b.Member.Name), b.Increment, b.Number+part, Extension)
 	}
 	t := n.Template
 	if t == "" {
@@ -48,7 +48,7 @@ func (n Naming) File(imageID string, target *Target) string {
 		"{HOST}", n.Host,
 		"{DISK}", n.Disk,
 	).Replace(strings.TrimSuffix(t, Extension))
-	return strings.Map(plainRune, name) + "-00-00" + Extension
+	return fmt.Sprintf("%s-00-%02d%s", strings.Map(plainRune, name), part, Extension)
 }
 
 // setName is what the file names of a set begin with.
@@ -183,15 +183,16 @@ func (part *Part) document(sector int64) image.Partition {
 			Kind: "primary", Status: int64(part.Status), Type: int64(part.MBRType),
 		},
 	}
-	if info.Type == "BitLocker" {
-		out.FileSystem.BitLocker = "locked"
+	out.FileSystem.Kind, out.FileSystem.Serial = info.Type, info.Serial
+	if strings.HasPrefix(info.Type, "BitLocker") {
+		out.FileSystem.BitLocker, out.FileSystem.VolumeGUID = "locked", info.Serial
+		out.FileSystem.RecoveryKeys = info.RecoveryKeys
 	}
 	if info.MFTOffset > 0 {
 		out.FileSystem.MFTOffset += part.Off
 	}
-	if info.SectorSize > 0 {
-		out.FileSystem.SectorsPerCluster = info.ClusterSize / info.SectorSize
-	}
+	// In sectors of the disk, which need not be those of the file system.
+	out.FileSystem.SectorsPerCluster = info.ClusterSize / sector
 	if part.Logical {
 		out.Entry.Kind = "logical"
 	}
@@ -206,6 +207,8 @@ func layoutType(t string) string {
 	switch t {
 	case "NTFS", "FAT32", "FAT16", "FAT12", "exFAT", "ReFS", "ext":
 		return t
+	case "ext2", "ext3", "ext4":
+		return "ext"
 	}
 	return "unknown"
 }

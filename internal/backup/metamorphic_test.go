@@ -54,6 +54,7 @@ type history struct {
 	points map[string]*modelPoint // by backup_guid
 	level  string
 	access *image.Access // nil: not encrypted
+	split  int64
 	clock  int64
 	log    []string
 
@@ -118,6 +119,9 @@ func newHistory(t *testing.T, seed uint64) *history {
 	}
 	if h.r.IntN(30) == 0 { // not often: making a key takes a while
 		h.access = secret("correct horse")
+	}
+	if h.r.IntN(4) == 0 {
+		h.split = image.MinSplit
 	}
 	h.disk = make([]byte, 250<<10)
 	binary.LittleEndian.PutUint32(h.disk[440:], 0xBEEF0000+uint32(seed))
@@ -218,7 +222,7 @@ func (p *modelPart) extents() block.Extents {
 func (h *history) image() {
 	opts := Options{
 		Type: []string{"", "", "inc", "inc", "diff", "full"}[h.r.IntN(6)], FullIndex: h.r.IntN(8) == 0,
-		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3), Conceal: true,
+		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3), Conceal: true, Split: h.split,
 	}
 	p := h.prepare(opts)
 	h.clock += h.r.Int64N(100_000) - 10_000 // clocks are set back too

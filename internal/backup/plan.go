@@ -55,6 +55,8 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
+	// Split is how large an image file may become in bytes; 0 is without limit.
+	Split int64
 	// Access has the password of encrypted sets; nil continues none.
 	Access *image.Access
 	// Encrypt says how a new set is encrypted: aes-128, aes-192, aes-256; "" not
@@ -63,7 +65,8 @@ type Options struct {
 	// Conceal has an encrypted image keep keyed hashes in the place of MD5s, which
 	// tell who knows a content whether it is there. Ingot alone restores it then.
 	Conceal bool
-	// AllSectors images free space too (forensics, undeleting).
+	// AllSectors images free space too, and the files that are left out else:
+	// for paging, hibernation and shadow copies (forensics, undeleting).
 	AllSectors bool
 	// Exclude are patterns of files whose contents are stored as zeros; see
 	// filesys.Exclude. They do not go together with AllSectors.
@@ -91,6 +94,7 @@ type Plan struct {
 	// Notes are worth knowing, Warnings are worth acting upon.
 	Notes, Warnings []string
 
+	first    []string // warnings that come before the others
 	opts     Options
 	leftOut  int  // files that Options.Exclude matches
 	searched bool // by Options.Exclude, in one part at least
@@ -132,6 +136,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	unsettle(all)
 	boot := windowsSet(src.Layout, all)
 	p.Parts, err = choose(src.Layout, all, boot, opts)
 	if err != nil {
@@ -146,6 +151,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 		p.finish(&p.Parts[i])
 	}
 	p.excluded()
+	p.Warnings = slices.Concat(p.first, p.Warnings)
 	return p, nil
 }
 
@@ -173,11 +179,23 @@ func openParts(src Source, opts Options) ([]Part, error) {
 	return parts, nil
 }
 
+// unsettle notes on all parts that a hibernated system, when there is one, will
+// go on with them as it has them in its memory. That Linux has a Btrfs mounted
+// shows in no other place.
+func unsettle(all []Part) {
+	if !slices.ContainsFunc(all, func(p Part) bool { return p.Info.Suspended }) {
+		return
+	}
+	for i := range all {
+		if all[i].Info.Unsettled == "" {
+			all[i].Info.Unsettled = "a hibernated system is stored in a swap area of the disk"
+		}
+	}
+}
+
 // finish settles how a chosen partition is imaged.
 func (p *Plan) finish(part *Part) {
-	for _, w := range part.Info.Warnings {
-		p.Warnings = append(p.Warnings, part.Name()+": "+w)
-	}
+	p.tell(part)
 	switch {
 	case p.opts.AllSectors:
 		part.Volume = filesys.Whole(part.Volume)
@@ -190,6 +208,8 @@ func (p *Plan) finish(part *Part) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is copied whole, with its free space: %s", part.Name(), part.Info.Unsettled))
 		part.Volume = filesys.Whole(part.Volume)
 		part.Info = part.Volume.Info()
+	default:
+		p.leaveUnneeded(part)
 	}
 	part.BlockSize = p.opts.BlockSize
 	if part.BlockSize == 0 {
@@ -201,7 +221,7 @@ func (p *Plan) finish(part *Part) {
 
 // mapped are the file systems whose used maps this version reads: one of them
 // that is copied whole is out of order.
-var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT"}
+var mapped = []string{"NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "ext", "ext2", "ext3", "ext4", "XFS", "Btrfs", "swap"}
 
 // copyWhole says that a partition is copied whole, and why. The parts of a
 // file system that is not trusted are not told apart either.

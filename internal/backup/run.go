@@ -16,7 +16,8 @@ import (
 
 // Result is what an image became.
 type Result struct {
-	Name    string `json:"file"`
+	Name    string `json:"file"`  // that holds the index
+	Files   int64  `json:"files"` // it consists of, this one the last
 	ImageID string `json:"image_id"`
 	Type    string `json:"type"`
 	Based   string `json:"based_on,omitempty"` // the file an incremental or differential needs
@@ -52,15 +53,17 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 	if err != nil {
 		return nil, err
 	}
-	file := name.File(doc.Header.ImageID, target)
+	file := name.File(doc.Header.ImageID, target, 0)
 	target.into(doc, file)
+	first := doc.Header.FileNumber
 	if target.base == nil && p.opts.Encrypt != "" {
 		if err := p.opts.Access.Encrypt(doc, p.opts.Encrypt); err != nil {
 			return nil, err
 		}
 	}
 	w, err := image.Create(ctx, store, file, doc, image.Options{
-		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access,
+		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access, Split: p.opts.Split,
+		PartName: func(number int64) string { return name.File(doc.Header.ImageID, target, number-first) },
 	})
 	if err != nil {
 		return nil, err
@@ -79,7 +82,8 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 		return nil, err
 	}
 	return &Result{
-		Name: file, ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
+		Name: name.File(doc.Header.ImageID, target, doc.Header.FileNumber-first), Files: doc.Header.FileNumber - first + 1,
+		ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
 		Read: p.Bytes - r.unread, Unread: r.unread, Changed: r.changed, Written: w.Size(), Parts: r.parts,
 	}, nil
 }

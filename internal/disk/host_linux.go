@@ -167,7 +167,27 @@ func (h host) describe(dir string) (Info, error) {
 	if strings.HasPrefix(info.Vendor, "0x") {
 		info.Vendor = "" // the number of a virtio or PCI vendor
 	}
+	h.mapped(disk, &info)
 	return info, nil
+}
+
+// mapped adds what the device mapper knows of the device in dir: its lasting
+// name, its UUID, and from that who made it, such as LVM.
+func (h host) mapped(dir string, info *Info) {
+	name, id := text(dir, "dm/name"), text(dir, "dm/uuid")
+	if name == "" {
+		return
+	}
+	node := filepath.Join(h.dev, "mapper", name)
+	if n, err := h.number(node); err == nil && n == text(dir, "dev") {
+		info.Path = node
+	}
+	info.Serial = cmp.Or(info.Serial, id)
+	for _, maker := range []string{"LVM", "CRYPT", "mpath"} {
+		if strings.HasPrefix(id, maker+"-") {
+			info.Bus = strings.ToLower(maker)
+		}
+	}
 }
 
 // text is the content of a file of sysfs, "" when it is not there.

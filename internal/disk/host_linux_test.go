@@ -69,7 +69,10 @@ func madeHost(t *testing.T) host {
 	put("sys/"+sda+"/sda2/holders/dm-0/x", "")
 	device("devices/virtual/block/dm-0", "253:0", "899000000")
 	put("sys/devices/virtual/block/dm-0/dm/name", "vg-root\n")
+	put("sys/devices/virtual/block/dm-0/dm/uuid", "LVM-Gs7tTdVxAnbQ0yQ5b4Yh9bqWOgA1\n")
 	link("dev/dm-0", "dev/mapper/vg-root")
+	device("devices/virtual/block/dm-1", "253:1", "2048")
+	put("sys/devices/virtual/block/dm-1/dm/name", "plain\n")
 	nvme := "devices/pci0000:00/0000:00:1d.0/nvme/nvme0/nvme0n1"
 	device(nvme, "259:0", "2000409264")
 	link("sys/"+nvme, "sys/block/nvme0n1")
@@ -108,17 +111,20 @@ func TestListMadeTree(t *testing.T) {
 	for _, d := range got {
 		names = append(names, filepath.Base(d.Path))
 	}
-	if want := []string{"sda", "sdc", "dm-0", "nvme0n1"}; !slices.Equal(names, want) {
+	if want := []string{"sda", "sdc", "vg-root", "dm-1", "nvme0n1"}; !slices.Equal(names, want) {
 		t.Fatalf("%q, want %q", names, want)
 	}
-	sda, sdc, dm, nvme := got[0], got[1], got[2], got[3]
+	sda, sdc, dm, plain, nvme := got[0], got[1], got[2], got[3], got[4]
 	if sda.Vendor != "ATA" || sda.Model != "Example SSD 500G" || sda.Serial != "S3Z9NB0K" || sda.Revision != "2B6Q" || sda.Bus != "sata" ||
 		sda.Size != 500107862016 || sda.LogicalSector != 512 || sda.PhysicalSector != 4096 || sda.Removable ||
 		!slices.Equal(sda.ByID, []string{h.dev + "/disk/by-id/ata-Example_SSD_500G_S3Z9NB0K"}) {
 		t.Errorf("%+v", sda)
 	}
-	if sdc.Bus != "usb" || !sdc.Removable || sdc.Number != 1 || dm.Bus != "dm" || dm.Model != "vg-root" {
+	if sdc.Bus != "usb" || !sdc.Removable || sdc.Number != 1 || dm.Bus != "lvm" || dm.Model != "vg-root" {
 		t.Errorf("%+v\n%+v", sdc, dm)
+	}
+	if dm.Path != h.dev+"/mapper/vg-root" || dm.Serial != "LVM-Gs7tTdVxAnbQ0yQ5b4Yh9bqWOgA1" || plain.Bus != "dm" || plain.Model != "plain" {
+		t.Errorf("%+v\n%+v", dm, plain)
 	}
 	if nvme.Bus != "nvme" || nvme.Serial != "N123" || !nvme.ReadOnly {
 		t.Errorf("%+v", nvme)

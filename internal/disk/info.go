@@ -16,7 +16,8 @@ type Info struct {
 	Vendor, Model, Serial, Revision string
 
 	// Bus is how the disk is attached, in lower case: sata, nvme, usb, scsi,
-	// virtio, sd, ... or dm, md, loop, and file for a regular file.
+	// virtio, sd, ... or dm, md, loop, and file for a regular file; for what
+	// the device mapper makes lvm, crypt, mpath where its maker is known.
 	Bus string
 
 	Removable, ReadOnly bool

@@ -1,7 +1,9 @@
 // Package filesys tells what a partition holds and which of its bytes matter.
 //
-// Open probes a partition: NTFS, FAT and exFAT are read by their own packages,
-// other file systems and containers are recognised by their magic numbers and named.
+// Open probes a partition: file systems that have a package of their own are
+// read by it, swap areas here; other file systems and containers are recognised
+// by their magic numbers and named, with what their headers say of them: UUID,
+// label, and the ids of the recovery keys of a BitLocker volume.
 // A volume whose used map is not proven, for whatever reason, is one whose
 // every byte counts as used, with the reason in Info.WholeReason; so the
 // caller can copy what Used says in any case.

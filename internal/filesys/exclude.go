@@ -38,6 +38,7 @@ type lister interface{ Entries() ([]fs.DirEntry, error) }
 const (
 	attrReparse   = 0x400
 	attrEncrypted = 0x4000
+	attrIntegrity = 0x8000 // a driver checks them against what they were
 )
 
 // Exclude is v with the contents of the regular files whose paths match one of
@@ -171,7 +172,7 @@ func (x *exclusion) take(it item) error {
 // filtered says whether a driver makes the contents of a file.
 func filtered(n Node) bool {
 	a, ok := n.(Attributes)
-	return ok && a.Attributes()&(attrReparse|attrEncrypted) != 0
+	return ok && a.Attributes()&(attrReparse|attrEncrypted|attrIntegrity) != 0
 }
 
 // errTwice is given of a volume whose files claim more than it has.

@@ -64,6 +64,16 @@ type (
 	}
 	// Attributes are the FILE_ATTRIBUTE_ bits of Windows.
 	Attributes interface{ Attributes() uint32 }
+	// Security is the security descriptor of Windows, self-relative; nil when
+	// the file has none.
+	Security interface {
+		SecurityDescriptor() ([]byte, error)
+	}
+	// Reparse is the reparse point of a file of Windows: tag 0 for none, and
+	// the data behind its header.
+	Reparse interface {
+		ReparsePoint() (tag uint32, data []byte)
+	}
 	// Device is the number of a device file.
 	Device interface{ Device() (major, minor uint32) }
 )

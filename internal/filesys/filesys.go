@@ -6,6 +6,7 @@ import (
 
 	"ingot/internal/block"
 	"ingot/internal/filesys/exfat"
+	"ingot/internal/filesys/ext"
 	"ingot/internal/filesys/fat"
 	"ingot/internal/filesys/ntfs"
 )
@@ -13,8 +14,8 @@ import (
 // Info is what is known about a partition's contents. Sizes and offsets are
 // bytes, offsets count from the partition's start.
 type Info struct {
-	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", a name of the magic table, or "unknown"
-	Label, Serial            string // volume label; serial as hex text
+	Type                     string // "NTFS", "FAT12", "FAT16", "FAT32", "exFAT", "ext2", "ext3", "ext4", "XFS", "Btrfs", "swap", "LUKS1", "LUKS2", a name of the magic table, or "unknown"
+	Label, Serial            string // volume label; serial as hex text, or UUID
 	Size                     int64  // of the partition
 	SectorSize, ClusterSize  int64  // 0 when not known
 	TotalClusters            int64
@@ -26,7 +27,10 @@ type Info struct {
 	MFTOffset, MFTRecordSize int64    // 0 if there is none
 	WholeReason              string   // why the volume is to be copied whole; "" when the used map is proven
 	Unsettled                string   // why clusters that are free now may be in use once the system has mounted the volume; "" when they are not
+	Hibernated               bool     // Windows will go on from hibernation; then this is the first of Warnings
 	Warnings                 []string // for the owner, each with what to do
+	Suspended                bool     // a hibernated system is stored here, whose other volumes are not settled
+	RecoveryKeys             []string // ids of the recovery keys that open a BitLocker volume, in the form the owner knows
 }
 
 // Volume is the contents of a partition. Its methods may be called from
@@ -57,11 +61,15 @@ func Open(r block.Reader) (Volume, error) {
 	if n, err := r.ReadAt(head, 0); n < len(head) {
 		return nil, fmt.Errorf("read the first %d bytes of the partition: %w", len(head), err)
 	}
-	if name := atStart(head); name != "" {
+	switch name := atStart(head); name {
+	case "":
+	case markXFS:
+		return openXFS(r), nil
+	default:
 		return other(r, name), nil
 	}
 	// Marks further on may be remains, or the contents of a file.
-	rival := further(r)
+	rival := further(r, "")
 	switch {
 	case ntfs.IsBoot(head):
 		return openNTFS(r, rival), nil
@@ -70,7 +78,39 @@ func Open(r block.Reader) (Volume, error) {
 	case fat.IsBoot(head):
 		return openFAT(r, rival), nil
 	}
-	return other(r, rival), nil
+	return marked(r, rival), nil
+}
+
+// marked makes a Volume of a partition that is known by a mark behind its
+// start.
+func marked(r block.Reader, name string) Volume {
+	switch name {
+	case markExt:
+		return openExt(r)
+	case markBtrfs:
+		return openBtrfs(r)
+	case markSwap:
+		return openSwap(r)
+	}
+	return other(r, name)
+}
+
+// openExt makes a Volume of a partition with the mark of ext.
+func openExt(r block.Reader) Volume {
+	v, err := ext.Open(r)
+	if err != nil {
+		return volume{info: Info{Type: markExt, Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
+	}
+	f := v.Facts()
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
+	return settle(v, Info{
+		Type: f.Type, Label: f.Label, Serial: f.UUID, Size: r.Size(), ClusterSize: f.ClusterSize,
+		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
+		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
+	}, further(r, markExt), tree)
 }
 
 // openNTFS makes a Volume of a partition that begins as NTFS does.
@@ -80,13 +120,17 @@ func openNTFS(r block.Reader, rival string) Volume {
 		return volume{info: Info{Type: "NTFS", Size: r.Size(), UsedBytes: r.Size(), WholeReason: err.Error()}}
 	}
 	f := v.Facts()
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
 	return settle(v, Info{
 		Type: "NTFS", Label: f.Label, Serial: f.Serial, Size: r.Size(),
 		SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		MFTOffset: f.MFTOffset, MFTRecordSize: f.RecordSize,
-		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
-	}, rival, nil)
+		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Hibernated: f.Hibernated, Warnings: f.Warnings,
+	}, rival, tree)
 }
 
 // openExFAT makes a Volume of a partition that begins as exFAT does.
@@ -109,7 +153,7 @@ func openExFAT(r block.Reader, rival string) Volume {
 func openFAT(r block.Reader, rival string) Volume {
 	v, err := fat.Open(r)
 	if err != nil {
-		return other(r, rival)
+		return marked(r, rival)
 	}
 	f := v.Facts()
 	info := Info{
@@ -144,6 +188,7 @@ func other(r block.Reader, name string) Volume {
 	if info.WholeReason = "the contents of " + name + " are not read here"; name == "" {
 		info.Type, info.WholeReason = "unknown", "no known file system"
 	}
+	describe(r, &info)
 	return volume{info: info}
 }
 

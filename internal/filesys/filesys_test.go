@@ -1,8 +1,10 @@
 package filesys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -99,15 +101,9 @@ func TestNamedByTools(t *testing.T) {
 		size            int64
 		args            []string
 	}{
-		{"ext", "e2fsprogs", "mkfs.ext2", 4 << 20, []string{"-q", "-F"}},
-		{"ext", "e2fsprogs", "mkfs.ext4", 16 << 20, []string{"-q", "-F"}},
-		{"swap", "util-linux", "mkswap", 4 << 20, nil},
-		{"swap", "util-linux", "mkswap", 4 << 20, []string{"-p", "65536"}},
-		{"XFS", "xfsprogs", "mkfs.xfs", 320 << 20, []string{"-q"}},
-		{"Btrfs", "btrfs-progs", "mkfs.btrfs", 128 << 20, []string{"-q"}},
 		{"F2FS", "f2fs-tools", "mkfs.f2fs", 64 << 20, []string{"-q"}},
-		{"LUKS", "cryptsetup-bin", "cryptsetup", 20 << 20, []string{"luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations", "1000", "--key-file", key}},
-		{"LUKS", "cryptsetup-bin", "cryptsetup", 20 << 20, []string{"luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", key}},
+		{"LUKS1", "cryptsetup-bin", "cryptsetup", 20 << 20, []string{"luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations", "1000", "--key-file", key}},
+		{"LUKS2", "cryptsetup-bin", "cryptsetup", 20 << 20, []string{"luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", key}},
 	} {
 		t.Run(c.tool+" "+c.name, func(t *testing.T) {
 			v := opened(t, made(t, c.size, c.pkg, c.tool, c.args...))
@@ -161,7 +157,7 @@ func TestNamed(t *testing.T) {
 func TestBitLockerToGo(t *testing.T) {
 	d := made(t, 40<<20, "dosfstools", "mkfs.vfat", "-F", "32", "-s", "1")
 	copy(d[424:], []byte{0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01})
-	if i := opened(t, d).Info(); i.Type != "BitLocker" || i.WholeReason == "" {
+	if i := opened(t, d).Info(); i.Type != "BitLocker To Go" || i.WholeReason == "" {
 		t.Errorf("%+v", i)
 	}
 }
@@ -212,5 +208,38 @@ func TestHuge(t *testing.T) {
 	i := opened(t, ntfstest.Huge(1<<40, 3000, 16)).Info()
 	if i.Type != "NTFS" || i.WholeReason != "" || i.Label != "Huge" {
 		t.Errorf("%+v", i)
+	}
+}
+
+// TestNTFSFiles reads a file of an NTFS volume by what Files promises.
+func TestNTFSFiles(t *testing.T) {
+	d := made(t, 8<<20, "ntfs-3g", "mkntfs", "-F", "-q")
+	tree := opened(t, d).Files()
+	info, err := tree.Lstat("$Boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := info.Sys()
+	_, isNode := n.(Node)
+	_, isStreams := n.(Streams)
+	_, isTimes := n.(Times)
+	_, isAttributes := n.(Attributes)
+	_, isSecurity := n.(Security)
+	_, isReparse := n.(Reparse)
+	if !isNode || !isStreams || !isTimes || !isAttributes || !isSecurity || !isReparse {
+		t.Errorf("%T is not all that it should be", n)
+	}
+	b, err := fs.ReadFile(tree, "$boot")
+	if err != nil || !bytes.Equal(b, d[:len(b)]) || len(b) != 8192 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	// A volume whose $MFT cannot be found has no tree.
+	for off := 0; off+4 <= len(d); off += 512 {
+		if string(d[off:off+4]) == "FILE" {
+			d[off] = 'X'
+		}
+	}
+	if v := opened(t, d); v.Files() != nil || v.Info().WholeReason == "" {
+		t.Errorf("%v, %+v", v.Files(), v.Info())
 	}
 }

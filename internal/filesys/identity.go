@@ -10,7 +10,7 @@ import (
 func identities() map[string][2]int64 {
 	return map[string][2]int64{
 		"NTFS": {72, 8}, "FAT12": {39, 4}, "FAT16": {39, 4}, "FAT32": {67, 4}, "exFAT": {100, 4},
-		"ext": {1024 + 104, 16}, "XFS": {32, 16}, "Btrfs": {65536 + 32, 16}, "LUKS": {168, 40},
+		"ext": {1024 + 104, 16}, "XFS": {32, 16}, "Btrfs": {65536 + 32, 16}, "LUKS1": {168, 40}, "LUKS2": {168, 40},
 	}
 }
 

@@ -15,6 +15,10 @@ type magic struct {
 	also func(b []byte) bool // b: what stands at off, text and checkSize more
 }
 
+// Names in the tables of marks whose contents are read here too; which ext one is
+// Open tells.
+const markExt, markXFS, markBtrfs, markSwap = "ext", "XFS", "Btrfs", "swap"
+
 // checkSize is how many bytes beyond the text a check may look at.
 const checkSize = 64
 
@@ -24,10 +28,10 @@ const checkSize = 64
 func startMagics() []magic {
 	return []magic{
 		{name: "BitLocker", off: 3, text: "-FVE-FS-"},
-		{name: "BitLocker", off: 424, text: "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"},
+		{name: "BitLocker To Go", off: 424, text: "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"},
 		{name: "ReFS", off: 3, text: "ReFS\x00\x00\x00\x00"},
 		{name: "LUKS", off: 0, text: "LUKS\xba\xbe"},
-		{name: "XFS", off: 0, text: "XFSB"},
+		{name: markXFS, off: 0, text: "XFSB"},
 		{name: "APFS", off: 32, text: "NXSB"},
 		{name: "md", off: 0, text: "\xfc\x4e\x2b\xa9\x01\x00\x00\x00"},
 	}
@@ -42,19 +46,22 @@ func furtherMagics(size int64) []magic {
 		{name: "md", off: 4096, text: mdMagic + "\x01\x00\x00\x00"},
 		{name: "md", off: (size/512 - 16) &^ 7 * 512, text: mdMagic + "\x01\x00\x00\x00"}, // version 1.0
 		{name: "md", off: size&^0xffff - 0x10000, text: mdMagic + "\x00\x00\x00\x00"},     // version 0.90
-		{name: "ext", off: 1024 + 56, text: "\x53\xef", also: isExt},
+		{name: markExt, off: 1024 + 56, text: "\x53\xef", also: isExt},
 		{name: "F2FS", off: 1024, text: "\x10\x20\xf5\xf2"},
 		{name: "HFS+", off: 1024, text: "H+\x00\x04"},
 		{name: "HFS+", off: 1024, text: "HX\x00\x05"},
-		{name: "Btrfs", off: 65536 + 64, text: "_BHRfS_M"},
+		{name: markBtrfs, off: 65536 + 64, text: "_BHRfS_M"},
 	}
 	for sector := int64(0); sector < 4; sector++ {
 		table = append(table, magic{name: "LVM2", off: sector * 512, text: "LABELONE", also: isLVM2})
 	}
 	for page := int64(4096); page <= 65536; page *= 2 {
 		table = append(table,
-			magic{name: "swap", off: page - 10, text: "SWAPSPACE2"},
-			magic{name: "swap", off: page - 10, text: "SWAP-SPACE"})
+			magic{name: markSwap, off: page - 10, text: "SWAPSPACE2"},
+			magic{name: markSwap, off: page - 10, text: "SWAP-SPACE"})
+		for _, text := range suspendMarks() {
+			table = append(table, magic{name: markSwap, off: page - 10, text: text})
+		}
 	}
 	return table
 }
@@ -83,12 +90,12 @@ func atStart(head []byte) string {
 	return ""
 }
 
-// further names what is marked behind the start of r, or gives "". Places that
-// cannot be read have no marks.
-func further(r block.Reader) string {
+// further names what is marked behind the start of r, but for one name, or
+// gives "". Places that cannot be read have no marks.
+func further(r block.Reader, but string) string {
 	for _, m := range furtherMagics(r.Size()) {
 		n := min(int64(len(m.text)+checkSize), r.Size()-m.off)
-		if m.off < 0 || n < int64(len(m.text)) {
+		if m.name == but || m.off < 0 || n < int64(len(m.text)) {
 			continue
 		}
 		b := make([]byte, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ingot/internal/dest"
 )
@@ -32,7 +33,7 @@ func (s *Set) OpenBase(ctx context.Context, store dest.Store, typ string) (*Base
 		return nil, fmt.Errorf("%w: set %s holds no point in time", ErrMissing, s.ID)
 	}
 	b := &Base{Member: newest}
-	for _, m := range s.Members {
+	for _, m := range slices.Concat(s.Members, s.Leftover, s.Orphans) {
 		b.Number = max(b.Number, m.Number()+1)
 		b.Increment = max(b.Increment, m.Doc.Header.IncrementNumber+1)
 		for _, n := range m.Doc.Header.MergedFiles {

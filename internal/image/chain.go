@@ -52,8 +52,12 @@ func Open(ctx context.Context, store dest.Store, name string, access *Access) (*
 		}
 		return c, nil
 	}
+	split := f.doc.Header.SplitFile
 	if err := f.close(); err != nil {
 		return nil, err
+	}
+	if split {
+		return nil, fmt.Errorf("open image %s: %w: it is a part of a split image, name the last one of its files", name, ErrUnsupported)
 	}
 	sets, err := ReadSets(ctx, store, access)
 	if err != nil {
@@ -158,9 +162,6 @@ func (c *Chain) assemble(own *file) error {
 		if (f.doc.Compression.Level == CompressionNone) != (own.doc.Compression.Level == CompressionNone) {
 			return fmt.Errorf("%w: %s is compressed (%s) and %s is not (%s)", ErrUnsupported, f.name, f.doc.Compression.Level, own.name, own.doc.Compression.Level)
 		}
-	}
-	if own.doc.Header.SplitFile {
-		return fmt.Errorf("%w: it is a part of a split image, name its last part", ErrUnsupported)
 	}
 	if err := c.checkParents(); err != nil {
 		return err

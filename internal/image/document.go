@@ -155,6 +155,12 @@ type FileSystem struct {
 	Type              string `json:"type"`
 	VolumeGUID        string `json:"volume_guid"`
 	VolumeLabel       string `json:"volume_label"`
+	// Kind and Serial are what Ingot calls the contents, which the layout has
+	// few words for, and their serial number or UUID.
+	Kind   string `json:"ingot_type,omitempty"`
+	Serial string `json:"ingot_serial,omitempty"`
+	// RecoveryKeys are the ids of the recovery keys that open a BitLocker volume.
+	RecoveryKeys []string `json:"ingot_recovery_keys,omitempty"`
 }
 
 // PartitionGeometry says where on the disk the partition lies.

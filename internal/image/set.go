@@ -34,6 +34,9 @@ type Set struct {
 	// Leftover are files whose contents a consolidation, cut short before its
 	// end, has moved elsewhere. Tidy deletes them.
 	Leftover []*Member
+	// Orphans are parts of a split backup that has no index: it was cut short
+	// while its files got their names, or its last file is missing.
+	Orphans []*Member
 
 	broken []Broken
 	access *Access
@@ -108,6 +111,19 @@ func (s *Set) setApart() {
 			s.Leftover = append(s.Leftover, m)
 		}
 		return taken[m.Number()]
+	})
+	ended := make(map[int64]bool) // increments
+	for _, m := range s.Members {
+		if m.Point() {
+			ended[m.Doc.Header.IncrementNumber] = true
+		}
+	}
+	s.Members = slices.DeleteFunc(s.Members, func(m *Member) bool {
+		orphan := !ended[m.Doc.Header.IncrementNumber]
+		if orphan {
+			s.Orphans = append(s.Orphans, m)
+		}
+		return orphan
 	})
 }
 

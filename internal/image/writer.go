@@ -26,9 +26,11 @@ type Writer struct {
 	doc  *Document
 	file dest.Pending
 	out  *bufio.Writer
-	pos  int64
+	pos  int64 // in the file under way
+	done int64 // bytes of the files before it
 	base *Base // nil: a full
 
+	split  *splitting // nil: one file
 	keys   *seal.Keys // nil: not encrypted
 	seal   *fileSeal  // nil: not sealed
 	mac    hash.Hash  // of the metadata of a sealed file, while it is written
@@ -85,6 +87,13 @@ type Options struct {
 	// FullIndex has the index list all blocks, and not only those that changed:
 	// such a file is larger, and is read without looking into those before it.
 	FullIndex bool
+	// Split is how large a file may become in bytes; 0 is without limit. A backup
+	// that needs more is written as several files, of which the last has the
+	// index.
+	Split int64
+	// PartName names the file of a number; it is asked when Split is set, for the
+	// first file too.
+	PartName func(number int64) string
 	// Access has the password of an image whose document says that it is encrypted.
 	Access *Access
 }
@@ -103,6 +112,11 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
 	w := newWriter(file, doc, keys, opts.TempDir)
 	w.base = opts.Base
+	if opts.Split > 0 {
+		if w.split, err = newSplitting(ctx, store, doc, opts); err != nil {
+			return nil, errors.Join(err, w.Abort())
+		}
+	}
 	if w.seal != nil && w.base != nil {
 		w.seal.parent = w.base.Parent.own().seal.tag
 	}
@@ -150,8 +164,8 @@ func (w *Writer) Encoders(a Area) (func() *Encoder, error) {
 
 func encodeDocument(doc *Document) ([]byte, error) { return json.Marshal(doc) }
 
-// Size is the number of bytes written so far.
-func (w *Writer) Size() int64 { return w.pos }
+// Size is the number of bytes written so far, of all files.
+func (w *Writer) Size() int64 { return w.done + w.pos }
 
 // Disk begins a disk: the metadata that belongs to it. Disks come in the order
 // of the document, each followed by its partitions.
@@ -223,6 +237,8 @@ func (w *Writer) Put(a Area, b *Batch) error {
 	if b.First+int64(len(b.Lens)) > total {
 		return w.fail(fmt.Errorf("store blocks %d to %d: there are %d", b.First, b.First+int64(len(b.Lens))-1, total))
 	}
+	data := b.Data
+	at := 0 // how much of data is in the files' turn
 	for i, n := range b.Lens {
 		if n == Same {
 			if err := w.keep(a, b.First+int64(i)); err != nil {
@@ -230,6 +246,16 @@ func (w *Writer) Put(a Area, b *Batch) error {
 			}
 			continue
 		}
+		if w.split != nil && w.pos+int64(n) > w.split.room {
+			if _, err := w.out.Write(data[:at]); err != nil {
+				return w.fail(err)
+			}
+			data, at = data[at:], 0
+			if err := w.nextPart(); err != nil {
+				return w.fail(err)
+			}
+		}
+		at += n
 		e := element{pos: w.pos, sum: b.Sums[i], size: uint32(n), file: uint16(w.doc.Header.FileNumber)}
 		w.pos += int64(n)
 		rec := record{piece: b.First + int64(i), element: e, strong: b.Strong[i], hasStrong: true, mark: b.Marks[i]}
@@ -238,7 +264,7 @@ func (w *Writer) Put(a Area, b *Batch) error {
 		}
 	}
 	w.cur.next[a] += int64(len(b.Lens))
-	_, err := w.out.Write(b.Data)
+	_, err := w.out.Write(data)
 	return w.fail(err)
 }
 
@@ -376,13 +402,20 @@ func (w *Writer) Commit(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
+	if w.split != nil {
+		return w.split.commit(ctx, w.file)
+	}
 	return w.file.Commit(ctx)
 }
 
 // Abort drops the file. After Commit it does nothing.
 func (w *Writer) Abort() error {
 	w.fail(errors.New("the image was given up"))
-	return errors.Join(w.close(), w.file.Abort())
+	err := errors.Join(w.close(), w.file.Abort())
+	if w.split != nil {
+		err = errors.Join(err, w.split.abort())
+	}
+	return err
 }
 
 func (w *Writer) close() error {
@@ -399,17 +432,29 @@ func (w *Writer) writeMetadata() error {
 	if err := errors.Join(w.index.settle(), w.strong.settle(), w.marks.settle()); err != nil {
 		return err
 	}
+	if w.split != nil && w.pos > 0 && w.pos+w.listsSize() > w.split.room {
+		if err := w.nextPart(); err != nil {
+			return err
+		}
+		w.doc.Header.IndexPosition = 0
+	}
+	return w.writeEnd(w.listsSize(), w.writeLists)
+}
+
+// writeEnd writes what stands behind the data of a file: lists, which take so many
+// bytes, the root list and the footer.
+func (w *Writer) writeEnd(size int64, lists func()) error {
 	text, err := w.encode(w.doc)
 	if err != nil {
 		return fmt.Errorf("write image metadata: %w", err)
 	}
-	root := w.pos + w.listsSize()
+	root := w.pos + size
 	if w.seal != nil {
 		if w.mac, err = w.seal.begin(w.keys, &w.doc.Header, root); err != nil {
 			return err
 		}
 	}
-	w.writeLists()
+	lists()
 	if w.pos != root {
 		w.fail(fmt.Errorf("write image metadata: the root list is at byte %d instead of %d", w.pos, root))
 	}

@@ -139,6 +139,19 @@ func (s *Store) Free(context.Context) (int64, error) {
 	return n, nil
 }
 
+// fatFile is the most that FAT can say of the length of a file.
+const fatFile = 1<<32 - 1
+
+// MaxFile is how large a file of the folder may become in bytes, 0 when there is
+// no limit that is known.
+func (s *Store) MaxFile() (int64, error) {
+	n, err := maxFile(s.path)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the file system of %s: %w", s.path, err)
+	}
+	return n, nil
+}
+
 // join is the path of a file of the store; only plain names are taken.
 func (s *Store) join(name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") || isPartial(name) {

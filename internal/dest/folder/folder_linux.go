@@ -17,6 +17,18 @@ func freeBytes(path string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+// maxFile is how large a file may become there; 0 when nobody knows of a limit.
+func maxFile(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, err
+	}
+	if st.Type == unix.MSDOS_SUPER_MAGIC {
+		return fatFile, nil
+	}
+	return 0, nil
+}
+
 // syncFolder makes the names in a folder durable.
 func syncFolder(path string) error {
 	d, err := os.Open(path)

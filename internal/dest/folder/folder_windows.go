@@ -19,6 +19,26 @@ func freeBytes(path string) (int64, error) {
 	return int64(n), nil
 }
 
+// maxFile is how large a file may become there; 0 when nobody knows of a limit.
+func maxFile(path string) (int64, error) {
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return 0, err
+	}
+	root := make([]uint16, windows.MAX_PATH+1)
+	if err := windows.GetVolumePathName(p, &root[0], uint32(len(root))); err != nil {
+		return 0, err
+	}
+	kind := make([]uint16, windows.MAX_PATH+1)
+	if err := windows.GetVolumeInformation(&root[0], nil, 0, nil, nil, nil, &kind[0], uint32(len(kind))); err != nil {
+		return 0, err
+	}
+	if name := windows.UTF16ToString(kind); name == "FAT32" || name == "FAT" {
+		return fatFile, nil
+	}
+	return 0, nil
+}
+
 // syncFolder does nothing: Windows gives no way to sync a folder, and NTFS
 // journals the names.
 func syncFolder(string) error { return nil }

@@ -55,70 +55,29 @@ func (v *Volume) lookup(path string) (ref uint64, found bool, err error) {
 
 // inFolder seeks a name in all entries of a folder, root and blocks. The order
 // of the tree is not relied upon, so that the volume's own upper-case table is
-// not needed; a block is looked at when its bit in the index's bitmap is set.
+// not needed.
 func (m *mft) inFolder(dir record, want []uint16) (ref uint64, found bool, err error) {
-	root, err := m.open(dir, typeIndexRoot, folderIndex)
+	x, err := m.index(dir, folderIndex, checkName)
 	if errors.Is(err, errNoAttribute) {
 		return 0, false, nil // a file: nothing is in it
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	b := root.resident
-	if len(b) < 32 {
-		return 0, false, fmt.Errorf("index root of MFT record %d: %d bytes", dir.number, len(b))
+	err = x.all(func(e indexEntry) {
+		if !found && sameName(nameOf(e.key), want) {
+			ref, found = binary.LittleEndian.Uint64(e.head), true
+		}
+	})
+	if found {
+		return ref, true, nil
 	}
-	if ref, found, err = scanEntries(b[16:], want); found || err != nil {
-		return ref, found, where(err, "index root of MFT record %d", dir.number)
-	}
-	if b[28]&1 == 0 {
-		return 0, false, nil // small enough to be in the record alone
-	}
-	size := int64(binary.LittleEndian.Uint32(b[8:]))
-	if size < fixupStride || size > maxRecordSize || !powerOfTwo(size) {
-		return 0, false, fmt.Errorf("index root of MFT record %d: block size at offset 8 is %d", dir.number, size)
-	}
-	return m.inBlocks(dir, size, want)
+	return 0, false, err
 }
 
-// inBlocks seeks a name in the index blocks of a folder, of size bytes each.
-func (m *mft) inBlocks(dir record, size int64, want []uint16) (ref uint64, found bool, err error) {
-	data, err := m.open(dir, typeIndexAllocation, folderIndex)
-	if err != nil {
-		return 0, false, err
-	}
-	if err := data.plain(); err != nil {
-		return 0, false, fmt.Errorf("index of MFT record %d: %w", dir.number, err)
-	}
-	if data.size > maxIndexSize || data.size > m.boot.bytes() {
-		return 0, false, fmt.Errorf("index of MFT record %d: %d bytes", dir.number, data.size)
-	}
-	inUse, err := m.indexBitmap(dir, data.size/size)
-	if err != nil {
-		return 0, false, err
-	}
-	b := make([]byte, size)
-	for i := range data.size / size {
-		if inUse[i/8]>>(i%8)&1 == 0 {
-			continue
-		}
-		_, err := data.ReadAt(b, i*size)
-		if err == nil {
-			err = fixup(b, "INDX")
-		}
-		if err == nil {
-			ref, found, err = scanEntries(b[24:], want)
-		}
-		if found || err != nil {
-			return ref, found, where(err, "index block %d of MFT record %d", i, dir.number)
-		}
-	}
-	return 0, false, nil
-}
-
-// indexBitmap reads which of the n blocks of a folder's index are in use.
-func (m *mft) indexBitmap(dir record, n int64) ([]byte, error) {
-	s, err := m.open(dir, typeBitmap, folderIndex)
+// indexBits reads which of the n blocks of an index are in use.
+func (m *mft) indexBits(dir record, name string, n int64) ([]byte, error) {
+	s, err := m.open(dir, typeBitmap, name)
 	if err != nil {
 		return nil, err
 	}
@@ -136,40 +95,6 @@ func where(err error, format string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)
-}
-
-// scanEntries seeks a name in the entries behind an index header (ntfs-3g
-// layout.h, INDEX_HEADER and INDEX_ENTRY with a FILE_NAME key).
-func scanEntries(b []byte, want []uint16) (ref uint64, found bool, err error) {
-	if len(b) < 16 {
-		return 0, false, fmt.Errorf("index header of %d bytes", len(b))
-	}
-	off, end := int64(binary.LittleEndian.Uint32(b)), int64(binary.LittleEndian.Uint32(b[4:]))
-	if off < 16 || end > int64(len(b)) || off > end {
-		return 0, false, fmt.Errorf("index header: entries [%d,%d) of %d bytes", off, end, len(b))
-	}
-	for off+16 <= end {
-		e := b[off:end]
-		n := int64(binary.LittleEndian.Uint16(e[8:]))
-		if n < 16 || n > int64(len(e)) {
-			return 0, false, fmt.Errorf("index entry at offset %d: length %d of %d", off, n, len(e))
-		}
-		if binary.LittleEndian.Uint16(e[12:])&2 != 0 {
-			return 0, false, nil
-		}
-		if n < 16+66 {
-			return 0, false, fmt.Errorf("index entry at offset %d: length %d has no room for a name", off, n)
-		}
-		name, err := slice(e[:n], 16+66, 2*int(e[16+64]), "name")
-		if err != nil {
-			return 0, false, fmt.Errorf("index entry at offset %d: %w", off, err)
-		}
-		if sameName(name, want) {
-			return binary.LittleEndian.Uint64(e), true, nil
-		}
-		off += n
-	}
-	return 0, false, errors.New("index entries without an end mark")
 }
 
 // sameName compares a name on the volume with one in upper case.

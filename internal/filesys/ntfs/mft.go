@@ -18,6 +18,9 @@ const (
 	recBitmap  = 6
 	recBoot    = 7
 	recBadClus = 8
+	recSecure  = 9
+	recUpCase  = 10
+	firstUser  = 16 // Windows lists no records below in the root folder
 
 	mirrored = 4 // records that $MFTMirr holds at least
 )
@@ -224,7 +227,7 @@ func (m *mft) add(s *stream, a attribute) error {
 		return fmt.Errorf("a piece at VCN %d where %d is due", a.low, endVCN(s.runs))
 	}
 	if a.low == 0 {
-		s.size, s.valid, s.flags = a.size, a.valid, a.flags
+		s.size, s.valid, s.flags, s.unit = a.size, a.valid, a.flags, a.unit
 	}
 	var err error
 	s.runs, err = decodeRuns(s.runs, a.pairs, m.boot.TotalClusters)
@@ -273,7 +276,7 @@ func parseList(b []byte) ([]listEntry, error) {
 		}
 		out = append(out, listEntry{
 			typ:  binary.LittleEndian.Uint32(e),
-			name: utf16Text(name),
+			name: wtf8(name),
 			low:  int64(binary.LittleEndian.Uint64(e[8:])),
 			ref:  binary.LittleEndian.Uint64(e[16:]),
 			id:   binary.LittleEndian.Uint16(e[24:]),

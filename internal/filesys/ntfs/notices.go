@@ -71,13 +71,19 @@ func (v *Volume) hibernation() {
 	switch word {
 	case "HIBR", "hibr":
 		v.unsettled("Windows is hibernated on it")
-		v.warn("Windows is hibernated or was shut down with fast startup (hiberfil.sys begins with %q): changes may be missing on the volume. Start Windows and shut it down with shutdown /s /t 0.", word)
+		v.hibernated("Windows is hibernated or was shut down with fast startup (hiberfil.sys begins with %q): changes may be missing on the volume. Start Windows and shut it down with shutdown /s /t 0.", word)
 	case "RSTR", "rstr":
 		v.unsettled("Windows is half woken from hibernation on it")
-		v.warn("Windows was interrupted while it woke from hibernation (hiberfil.sys begins with %q). Start Windows and shut it down with shutdown /s /t 0.", word)
+		v.hibernated("Windows was interrupted while it woke from hibernation (hiberfil.sys begins with %q). Start Windows and shut it down with shutdown /s /t 0.", word)
 	case "WAKE", "wake":
 		v.warn("Windows has woken from hibernation and used up hiberfil.sys (it begins with %q). If it is not running now, it was not shut down fully: start it and shut it down with shutdown /s /t 0.", word)
 	}
+}
+
+// hibernated is a warning that comes before all others.
+func (v *Volume) hibernated(format string, args ...any) {
+	v.facts.Hibernated = true
+	v.facts.Warnings = append([]string{fmt.Sprintf(format, args...)}, v.facts.Warnings...)
 }
 
 // hiberfilWord is the first four bytes of the file, or nothing when there are

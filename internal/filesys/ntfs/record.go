@@ -9,13 +9,17 @@ import (
 
 // Attribute types used here (ntfs-3g layout.h, ATTR_TYPES).
 const (
+	typeStandard        = 0x10
 	typeAttributeList   = 0x20
+	typeFileName        = 0x30
+	typeSecurity        = 0x50
 	typeVolumeName      = 0x60
 	typeVolumeInfo      = 0x70
 	typeData            = 0x80
 	typeIndexRoot       = 0x90
 	typeIndexAllocation = 0xa0
 	typeBitmap          = 0xb0
+	typeReparse         = 0xc0
 	typeEnd             = 0xffffffff
 )
 
@@ -29,6 +33,7 @@ const (
 type record struct {
 	number int64
 	seq    uint16
+	folder bool   // it has an index of names
 	base   uint64 // file reference of the base record, 0 in a base record
 	attrs  []attribute
 }
@@ -40,6 +45,7 @@ type attribute struct {
 	name     string
 	id       uint16
 	flags    uint16
+	unit     uint8 // of a compressed attribute: the power of two of clusters compressed at once
 	resident bool
 	value    []byte // resident
 	low      int64  // first VCN of this piece
@@ -83,7 +89,7 @@ func parseRecord(b []byte, number int64) (record, error) {
 	if binary.LittleEndian.Uint16(b[22:])&1 == 0 {
 		return r, errors.New("flags at offset 22: the record is not in use")
 	}
-	r.seq = binary.LittleEndian.Uint16(b[16:])
+	r.seq, r.folder = binary.LittleEndian.Uint16(b[16:]), binary.LittleEndian.Uint16(b[22:])&2 != 0
 	r.base = binary.LittleEndian.Uint64(b[32:])
 	used := int64(binary.LittleEndian.Uint32(b[24:]))
 	if used > int64(len(b)) {
@@ -124,7 +130,7 @@ func parseAttribute(b []byte) (attribute, int64, error) {
 	if err != nil {
 		return a, 0, err
 	}
-	a.name = utf16Text(name)
+	a.name = wtf8(name)
 	if a.resident {
 		size := int64(binary.LittleEndian.Uint32(b[16:]))
 		if size > n {
@@ -141,6 +147,7 @@ func (a *attribute) nonResident(b []byte) error {
 	if len(b) < 64 {
 		return fmt.Errorf("length at offset 4 is %d, too short for a run list", len(b))
 	}
+	a.unit = b[34]
 	a.low = int64(binary.LittleEndian.Uint64(b[16:]))
 	if a.low < 0 {
 		return fmt.Errorf("lowest VCN at offset 16 is %d", a.low)

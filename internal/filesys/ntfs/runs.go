@@ -86,6 +86,7 @@ type stream struct {
 	runs        []run
 	size, valid int64 // bytes
 	flags       uint16
+	unit        uint8
 }
 
 // ReadAt fills p from offset off or gives an error; it never reads past the
@@ -114,8 +115,7 @@ func (s *stream) piece(p []byte, off int64) (int, error) {
 		return len(p), nil
 	}
 	p = p[:min(int64(len(p)), s.valid-off)]
-	vcn := off / s.clusterSize
-	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].vcn+s.runs[i].n > vcn })
+	i := s.runAt(off / s.clusterSize)
 	if i == len(s.runs) {
 		return 0, fmt.Errorf("no run for byte %d of the attribute", off)
 	}
@@ -135,6 +135,11 @@ func (s *stream) piece(p []byte, off int64) (int, error) {
 		err = errors.New("short read")
 	}
 	return n, fmt.Errorf("read %d bytes at byte %d: %w", len(p), at, err)
+}
+
+// runAt is the number of the run that holds a VCN, or that of the runs.
+func (s *stream) runAt(vcn int64) int {
+	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].vcn+s.runs[i].n > vcn })
 }
 
 // plain fails when the stream's bytes are not simply those of its clusters,

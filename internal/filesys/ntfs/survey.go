@@ -154,14 +154,6 @@ func (s *survey) record(number int64, b, old []byte) error {
 	return s.named(&rec, binary.LittleEndian.Uint16(b[22:])&flagFolder != 0)
 }
 
-// owner is the number of the base record.
-func (r *record) owner() int64 {
-	if r.base == 0 {
-		return r.number
-	}
-	return int64(r.base & (1<<48 - 1))
-}
-
 // anyRecord reads a record, which it changes and keeps; ok is false when it is
 // not in use.
 func anyRecord(b []byte, number int64) (rec record, ok bool, err error) {

@@ -22,6 +22,7 @@ type Facts struct {
 	RecordSize    int64
 	WholeReason   string // why everything counts as used; "" when the map is proven
 	Unsettled     string // why clusters that are free now need not stay free; "" when they do
+	Hibernated    bool   // Windows will go on from hiberfil.sys; then this is the first of Warnings
 	Warnings      []string
 }
 

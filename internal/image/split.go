@@ -1,0 +1,122 @@
+package image
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"ingot/internal/dest"
+)
+
+// splitting is what a Writer needs to write one backup as several files.
+type splitting struct {
+	ctx   context.Context // of the run that writes them
+	store dest.Store
+	name  func(number int64) string
+	room  int64 // how many bytes of data and lists a file can take
+	parts []part
+}
+
+// part is a file that is complete and has no name yet.
+type part struct {
+	name string
+	file dest.Pending
+}
+
+const (
+	// partReserve is what the end of a part may take beside its JSON: headers, a
+	// seal, the footer.
+	partReserve = 4 << 10
+	// MinSplit is the least that makes sense: below it the descriptions of the
+	// parts would be longer than what they hold.
+	MinSplit = 64 << 10
+)
+
+func newSplitting(ctx context.Context, store dest.Store, doc *Document, opts Options) (*splitting, error) {
+	if opts.Split < MinSplit {
+		return nil, fmt.Errorf("split into files of %d bytes: %d is the least", opts.Split, MinSplit)
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("write image metadata: %w", err)
+	}
+	// It grows by an entry in the history of each partition for each part.
+	reserve := int64(2*len(text) + partReserve)
+	if reserve > opts.Split/2 {
+		return nil, fmt.Errorf("split into files of %d bytes: the description of the disks alone takes %d", opts.Split, reserve)
+	}
+	return &splitting{ctx: ctx, store: store, name: opts.PartName, room: opts.Split - reserve}, nil
+}
+
+// nextPart ends the file that is being written, which then holds blocks only, and
+// begins the next one. Source: FILE_LAYOUT.md, split_file: a later file has the
+// index.
+func (w *Writer) nextPart() error {
+	h := &w.doc.Header
+	h.SplitFile, h.IndexPosition, h.DiskCount = true, w.pos, int64(len(w.doc.Disks))
+	parent := w.seal
+	if w.seal != nil {
+		w.seal = new(fileSeal) // a part stands on nothing
+	}
+	err := w.writeEnd(0, func() {})
+	w.seal = parent
+	h.SplitFile = false
+	if err != nil {
+		return err
+	}
+	ended, number := w.split.name(h.FileNumber), h.FileNumber+1
+	if number > 0xFFFF {
+		return errors.New("the backup has more parts than the layout can count: choose larger ones")
+	}
+	name := w.split.name(number)
+	next, err := w.split.store.Create(w.split.ctx, name)
+	if err != nil {
+		return err
+	}
+	w.split.parts = append(w.split.parts, part{ended, w.file})
+	h.FileNumber = number
+	for i := range w.doc.Disks {
+		for k := range w.doc.Disks[i].Partitions {
+			p := &w.doc.Disks[i].Partitions[k].Header
+			p.History = append(p.History, FileHistory{Name: name, Number: number})
+			p.HistoryCount = int64(len(p.History))
+		}
+	}
+	w.done += w.pos
+	w.file, w.out, w.pos = next, bufio.NewWriterSize(next, 64<<10), 0
+	return nil
+}
+
+// commit names all files, the one with the index last: before that nobody takes
+// the others for a point in time.
+func (s *splitting) commit(ctx context.Context, last dest.Pending) error {
+	for i := range s.parts {
+		if err := s.parts[i].file.Commit(ctx); err != nil {
+			return errors.Join(err, s.undo(ctx, i), s.abort(), last.Abort())
+		}
+	}
+	if err := last.Commit(ctx); err != nil {
+		return errors.Join(err, s.undo(ctx, len(s.parts)))
+	}
+	return nil
+}
+
+// undo removes the first n parts.
+func (s *splitting) undo(ctx context.Context, n int) error {
+	ctx = context.WithoutCancel(ctx)
+	var errs []error
+	for _, p := range s.parts[:n] {
+		errs = append(errs, s.store.Remove(ctx, p.name))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *splitting) abort() error {
+	var errs []error
+	for _, p := range s.parts {
+		errs = append(errs, p.file.Abort())
+	}
+	return errors.Join(errs...)
+}
