@@ -22,7 +22,7 @@ func TestLowSpace(t *testing.T) {
 	sh(t, "mount", "-o", "loop", medium, mnt)
 	defer sh(t, "umount", mnt)
 	backup := func(name string) string {
-		return sh(t, ingot, "image", src, "--to", mnt, "--type", "full", "--name", name, "--min-free", "1G")
+		return sh(t, ingot, "image", src, "--to", mnt, "--type", "full", "--name", name, "--min-free=1G")
 	}
 	for _, name := range []string{"a", "b"} {
 		if out := backup(name); strings.Contains(out, "room") {

@@ -90,13 +90,19 @@ func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// damage FILE OFFSET: one bit of the file changes.
+// damage FILE OFFSET: one bit of the file changes; a negative offset counts from
+// its end.
 func damage(ts *testscript.TestScript, _ bool, args []string) {
 	off, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
 	ts.Check(err)
 	defer f.Close()
+	if off < 0 {
+		st, err := f.Stat()
+		ts.Check(err)
+		off += st.Size()
+	}
 	var b [1]byte
 	_, err = f.ReadAt(b[:], off)
 	ts.Check(err)

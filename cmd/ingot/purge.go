@@ -34,7 +34,8 @@ func (r *retentionFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&r.rules.SyntheticFull, "synthetic-full", false, "roll the full forward over its oldest incrementals instead of merging those")
 	f.IntVar(&r.rules.Minimum, "minimum", 1, "points in time of each disk that stay whatever the rules say")
 	f.BoolVar(&r.all, "all-sets", false, "count the fulls of all sets in the folder, not those of each disk and its partitions")
-	f.StringVar(&r.minFree, "min-free", "", "delete the oldest sets while less than this is free, such as 5G (at least 1G; default: never)")
+	f.StringVar(&r.minFree, "min-free", "", "delete the oldest sets while less than this is free: 5G when no size is given, at least 1G (default: never)")
+	f.Lookup("min-free").NoOptDefVal = fmt.Sprint(int64(plan.DefaultMinFree))
 	f.BoolVar(&r.rules.DropLast, "drop-last", false, "let even the last good set go when a full is made and space is short")
 }
 
@@ -76,7 +77,7 @@ Without any rule nothing is done.`,
 		Example: `  ingot purge /mnt/backup --keep-full 4 --keep-inc 14d --dry-run
   ingot purge /mnt/backup --keep-inc 30 --synthetic-full
   ingot purge /mnt/backup --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --yes
-  ingot purge /mnt/backup --min-free 50G --yes`,
+  ingot purge /mnt/backup --min-free=50G --yes`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			parsed, err := rules.parsed()

@@ -272,3 +272,44 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestNewSet has a set not be continued, and says why.
+func TestNewSet(t *testing.T) {
+	data := fatDisk(t)
+	m, _, err := imageOf(t, blocktest.New(data), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(d []byte)
+		opts   Options
+		why    string
+	}{
+		"as it was":         {func([]byte) {}, Options{}, ""},
+		"another disk":      {func(d []byte) { d[440]++ }, Options{}, ""},
+		"formatted anew":    {func(d []byte) { d[63*512+39]++ }, Options{}, "formatted anew (its serial number is another one)"},
+		"moved":             {func(d []byte) { copy(d[64*512:], d[63*512:len(d)-512]); d[446+8]++ }, Options{}, "was moved from byte 32256 to 32768"},
+		"smaller":           {func(d []byte) { d[446+13]-- }, Options{}, "changed its size"},
+		"other block size":  {func([]byte) {}, Options{BlockSize: 4096}, "in blocks of 4096 bytes instead of 65536"},
+		"other compression": {func([]byte) {}, Options{Compression: "none"}, "its compression is medium"},
+		"all sectors":       {func([]byte) {}, Options{AllSectors: true}, ""},
+	} {
+		d := bytes.Clone(data)
+		c.change(d)
+		p, err := Prepare(source(t, blocktest.New(d)), c.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := p.Target(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := c.why != "" || name == "another disk"
+		if (target.Type == image.TypeFull) != full || !strings.Contains(strings.Join(target.Reasons, "\n"), c.why) {
+			t.Errorf("%s: a %s, %q", name, target.Type, target.Reasons)
+		}
+		if err := target.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

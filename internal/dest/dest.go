@@ -47,6 +47,13 @@ type Pending interface {
 	Abort() error
 }
 
+// Limiter is a Store whose files cannot be of any size.
+type Limiter interface {
+	// MaxFile is how large a file may become in bytes, 0 when there is no limit
+	// that is known.
+	MaxFile() (int64, error)
+}
+
 // Copier is a Pending that can take bytes of a finished file of the same place
 // without having them pass through the program.
 type Copier interface {

@@ -90,6 +90,16 @@ func (c *Consolidation) Run(ctx context.Context, store dest.Store, opts Options,
 	if progress == nil {
 		progress = func(int64) {}
 	}
+	if l, ok := store.(dest.Limiter); ok {
+		limit, err := l.MaxFile()
+		if err != nil {
+			return err
+		}
+		if limit > 0 && c.Bytes > limit {
+			return fmt.Errorf("consolidate %s to %s: %w: the new file could have %d bytes, and the destination holds none of more than %d",
+				c.From.Name, c.Into.Name, ErrUnsupported, c.Bytes, limit)
+		}
+	}
 	if err := c.set.Tidy(ctx, store); err != nil {
 		return err
 	}
