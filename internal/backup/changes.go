@@ -174,7 +174,8 @@ func (r *run) untouched(ctx context.Context, i int, missed int64) (must block.Ma
 // before is partition i as it is in the parent, with the same left out of it
 // as today.
 func (r *run) before(i int, snapshot bool) (*Part, error) {
-	held := r.target.base.Parent.Disks()[0].Partitions[i]
+	parent := r.target.base.Parent.Disks()[0].Partitions[i]
+	held := newRecent(parent, parent.BlockSize())
 	v, err := filesys.Open(held)
 	if err != nil {
 		return nil, fmt.Errorf("the backup it is compared with cannot be read: %w", err)

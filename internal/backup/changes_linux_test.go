@@ -312,6 +312,38 @@ func TestLeftOutSince(t *testing.T) {
 	}
 }
 
+// TestExcludedSince renames a folder whose files are left out, and makes the page
+// file a file: no record of the files themselves tells that they are wanted now.
+func TestExcludedSince(t *testing.T) {
+	d := newMFTDisk(t, 24<<20)
+	d.fill()
+	d.write(func(dir string) {
+		must(t, os.MkdirAll(dir+"/tmp/deep", 0o755), os.WriteFile(dir+"/tmp/deep/big.bin", noise(900_000, 200), 0o644),
+			os.WriteFile(dir+"/pagefile.sys", noise(900_000, 201), 0o644))
+	})
+	opts := mftOptions()
+	opts.Exclude = []string{"tmp/**"}
+	first := d.image(opts)
+	held := d.read(first.Name)
+	if bytes.Contains(held, noise(900_000, 200)[:100]) || bytes.Contains(held, noise(900_000, 201)[80_000:80_100]) {
+		t.Fatal("nothing is left out: this is no test")
+	}
+	if res := d.image(opts); res.Parts[0].Method != ChangesMFT || res.Changed != 0 || res.Unread < 8<<20 {
+		t.Errorf("%+v", res)
+	}
+	d.write(func(dir string) {
+		must(t, os.Rename(dir+"/tmp", dir+"/kept"), os.Rename(dir+"/pagefile.sys", dir+"/kept/page.bin"))
+	})
+	for _, typ := range []string{image.TypeInc, image.TypeDiff} {
+		opts.Type = typ
+		res := d.image(opts)
+		d.holds(res.Name, d.bytes())
+		if res.Parts[0].Method != ChangesMFT || res.Unread < 8<<20 || !bytes.Contains(d.read(res.Name), noise(900_000, 200)[:100]) {
+			t.Errorf("%+v", res)
+		}
+	}
+}
+
 // behind0 changes a byte of file.txt without the driver.
 func (d *mftDisk) behind0() {
 	d.t.Helper()

@@ -10,6 +10,11 @@
 // What a volume has as Zeroed, such as files that are left out, is stored as
 // zeros, lest a restore leaves there what its target holds.
 //
+// With a parent, a block whose hash is that of the parent's is not stored. Where
+// the MFT of an NTFS volume is asked what changed (Options.Changes), blocks that
+// it shows as unchanged are not read either; every tenth time all are, and what
+// that finds to have been missed is counted and kept in the image.
+//
 // The engine never writes to its source and knows nothing of snapshots: the
 // caller hands it Readers that hold still.
 package backup

@@ -102,6 +102,9 @@ func (d *mftDisk) differs(name string, disk []byte) int {
 	}
 	want := bytes.Clone(disk[63*512 : 63*512+len(got)])
 	keepUsed(d.t, want, p.Parts[0].Volume.Used())
+	for _, e := range p.Parts[0].Volume.Zeroed() {
+		clear(want[e.Off:e.End()])
+	}
 	if bytes.Equal(got, want) {
 		return -1
 	}

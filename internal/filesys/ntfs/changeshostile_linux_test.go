@@ -3,8 +3,10 @@ package ntfs
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,4 +237,68 @@ func TestChangesMemory(t *testing.T) {
 		t.Errorf("%d folders", got)
 	}
 	runtime.KeepAlive(s)
+}
+
+// TestChangesBounds has volumes with more than can be compared.
+func TestChangesBounds(t *testing.T) {
+	f := folders{list: make([]uint64, maxFolders)}
+	if err := f.add(1<<20, &link{recRoot, "one more"}); err == nil || !strings.Contains(err.Error(), "too many folders") {
+		t.Errorf("%v", err)
+	}
+	data := stream{size: (maxRecords + 1) * 1024, valid: (maxRecords + 1) * 1024}
+	v := &Volume{boot: Boot{RecordSize: 1024}, mft: &mft{boot: Boot{RecordSize: 1024}, data: data}}
+	s := &survey{ctx: t.Context(), now: v, was: v}
+	if err := s.run(); err == nil || !strings.Contains(err.Error(), "more than can be compared") {
+		t.Errorf("%v", err)
+	}
+}
+
+// badPlace is a volume that cannot be read in one place.
+type badPlace struct {
+	disk
+	bad block.Extent
+}
+
+func (b badPlace) ReadAt(p []byte, off int64) (int, error) {
+	if off < b.bad.End() && b.bad.Off < off+int64(len(p)) {
+		return 0, errors.New("bad sector")
+	}
+	return b.disk.ReadAt(p, off)
+}
+
+// TestChangesUnreadable has one place unreadable at a time, in one of the
+// states: nothing is compared then.
+func TestChangesUnreadable(t *testing.T) {
+	d, _ := changesSeed(t)
+	v := open(t, d)
+	log, err := v.systemData(recLogFile, "$LogFile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := v.journal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mft := v.mft.data.extents()[0]
+	for name, c := range map[string]struct {
+		bad            block.Extent
+		now, inABackup string
+	}{
+		"$LogFile": {log.extents()[0], "its journal cannot be read: ", "its journal cannot be read in the backup: "},
+		"$UsnJrnl": {j.data.extents()[0], "$UsnJrnl: ", "$UsnJrnl: "},
+		"$MFT":     {block.Extent{Off: mft.Off + 64*1024, Len: 512}, "$MFT: ", "$MFT in the backup: "},
+		"$Bitmap":  {block.Extent{Off: v.mustBitmap(t), Len: 512}, "$Bitmap: ", "$Bitmap: "},
+	} {
+		bad := badPlace{d, c.bad}
+		for _, s := range []struct {
+			now, was block.Reader
+			want     string
+		}{{bad, d, c.now}, {d, bad, c.inABackup}} {
+			a, b := mustOpen(t, s.now), mustOpen(t, s.was)
+			m, reason, err := Changes(t.Context(), a, b, StateOptions{Snapshot: true, WasSnapshot: true, Also: block.Differ(a.Used(), b.Used())})
+			if err != nil || m != nil || !strings.Contains(reason, s.want) || !strings.Contains(reason, "bad sector") {
+				t.Errorf("%s: %q instead of %q, %v", name, reason, s.want, err)
+			}
+		}
+	}
 }

@@ -27,9 +27,17 @@
 // Unneeded finds the files that a copy can do without, and reads all of $MFT
 // to know that nothing else has their clusters.
 //
+// Changes compares a volume with an earlier state of it: after a look at whether
+// the two can be compared at all, it walks both $MFTs side by side in pieces of
+// 1 MiB, notes in sets of one bit for each record which files have a record
+// that differs, are open by the change journal, or are written in place by their
+// name or folder, and in a second walk marks the clusters of those files and of
+// all metadata. What it cannot read or understand ends it with a reason.
+//
 // What the package does not promise: it does not check a volume as chkdsk
 // does, it reads no encrypted contents and none that Windows keeps elsewhere
 // (deduplicated, in the cloud, in a WIM), it follows no links, links that
-// ntfs-3g keeps as system files ("Interix") are files here as in Windows, and
-// it holds no files open over changes of its source.
+// ntfs-3g keeps as system files ("Interix") are files here as in Windows, it
+// holds no files open over changes of its source, and Changes misses what the
+// driver did not tell in the MFT.
 package ntfs
