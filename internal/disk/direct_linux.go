@@ -106,14 +106,25 @@ func (c *cached) fits(p []byte, off int64) bool {
 // by way of it before it is an error.
 func (c *cached) ReadAt(p []byte, off int64) (int, error) {
 	if c.fits(p, off) {
-		if n, err := unix.Preadv2(int(c.f.Fd()), [][]byte{p}, off, unix.RWF_NOWAIT); n == len(p) && err == nil {
-			return n, nil
+		if c.inCache(off, len(p)) {
+			if n, err := unix.Preadv2(int(c.f.Fd()), [][]byte{p}, off, unix.RWF_NOWAIT); n == len(p) && err == nil {
+				return n, nil
+			}
 		}
 		if n, err := c.direct.ReadAt(p, off); err == nil {
 			return n, nil
 		}
 	}
 	return c.plain.ReadAt(p, off)
+}
+
+// inCache says whether all of a range may lie in the page cache. It is asked
+// since a read that must not wait has the kernel read ahead all the same, which
+// would bring the range in a second time. A kernel before 6.5 cannot tell.
+func (c *cached) inCache(off int64, n int) bool {
+	var st unix.Cachestat_t
+	err := unix.Cachestat(uint(c.f.Fd()), &unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, &st, 0)
+	return err != nil || st.Cache*uint64(os.Getpagesize()) >= uint64(n)
 }
 
 // WriteAt implements io.WriterAt.

@@ -5,20 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 
 	"ingot/internal/dest"
+	"ingot/internal/pipeline"
 )
 
 // compareChains compares a point in time with what it is to become: the same
 // blocks with the same hashes, and the same stored bytes in the new file. Its
 // metadata is checked by MD5.
-func compareChains(ctx context.Context, store dest.Store, access *Access, old, new recipe) (err error) {
-	was, err := old.open(ctx, store, access)
+func compareChains(ctx context.Context, store dest.Store, access *Access, from, to recipe) (err error) {
+	was, err := from.open(ctx, store, access)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, was.Close()) }()
-	is, err := new.open(ctx, store, access)
+	is, err := to.open(ctx, store, access)
 	if err != nil {
 		return err
 	}
@@ -29,35 +32,84 @@ func compareChains(ctx context.Context, store dest.Store, access *Access, old, n
 			return err
 		}
 	}
-	cmp := &comparison{ctx: ctx, own: own}
-	return cmp.chains(was, is)
-}
-
-// comparison compares the stored bytes of two chains, as far as the second one
-// has them in file own.
-type comparison struct {
-	ctx  context.Context
-	own  *file
-	a, b stretch // bytes that are to be equal and were not compared yet
-	bufs [2][]byte
-}
-
-func (c *comparison) chains(was, is *Chain) error {
 	if err := sameShape(was.Doc, is.Doc); err != nil {
 		return damaged("%v", err)
 	}
-	for i, d := range was.disks {
-		for k, v := range d.Partitions {
-			if err := c.volumes(v, is.disks[i].Partitions[k]); err != nil {
-				return fmt.Errorf("partition %d: %w", v.Doc.Header.Number, err)
+	next, stop := iter.Pull2(pairs(was, is, own))
+	defer stop()
+	return pipeline.Run(ctx, pipeline.Items(2*Chunk), pipeline.Stages[pairItem]{
+		New: func() *pairItem { return new(pairItem) },
+		Read: func(it *pairItem) error {
+			p, err, ok := next()
+			if !ok {
+				return io.EOF
 			}
-		}
-	}
-	return c.flush()
+			it.pair = p
+			return err
+		},
+		Work:  (*pairItem).compare,
+		Write: func(*pairItem) error { return nil },
+	})
 }
 
+// pair is two rows of stored bytes that must be equal.
+type pair struct{ a, b stretch }
+
+type pairItem struct {
+	pair
+	bufs [2][]byte
+}
+
+// compare reads both rows and compares them.
+func (it *pairItem) compare() error {
+	for i, s := range []stretch{it.a, it.b} {
+		if int64(cap(it.bufs[i])) < s.len {
+			it.bufs[i] = make([]byte, max(s.len, Chunk))
+		}
+		it.bufs[i] = it.bufs[i][:s.len]
+		if _, err := s.f.blob.ReadAt(it.bufs[i], s.off); err != nil {
+			return fmt.Errorf("read %s at byte %d: %w", s.f.name, s.off, err)
+		}
+	}
+	if !bytes.Equal(it.bufs[0], it.bufs[1]) {
+		return damaged("%s holds other bytes at byte %d than %s at byte %d", it.b.f.name, it.b.off, it.a.f.name, it.a.off)
+	}
+	return nil
+}
+
+// pairs walks two chains side by side. It ends with an error where they do not
+// hold the same blocks, and yields the stored bytes of those that the second
+// chain has in file own; the others were not touched.
+func pairs(was, is *Chain, own *file) iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		j := &joiner{own: own, yield: yield}
+		for i, d := range was.disks {
+			for k, v := range d.Partitions {
+				if err := j.volumes(v, is.disks[i].Partitions[k]); err != nil {
+					if !j.ended {
+						yield(pair{}, fmt.Errorf("partition %d: %w", v.Doc.Header.Number, err))
+					}
+					return
+				}
+			}
+		}
+		_ = j.flush() // nobody wants more: nothing is left to be said
+	}
+}
+
+// joiner puts neighbours of both chains into one pair.
+type joiner struct {
+	own   *file
+	cur   pair
+	yield func(pair, error) bool
+	ended bool // nobody wants more
+}
+
+// errEnded ends a walk whose pairs nobody wants.
+var errEnded = errors.New("the comparison was ended")
+
 // volumes walks two volumes side by side.
-func (c *comparison) volumes(was, is *Volume) error {
+func (j *joiner) volumes(was, is *Volume) error {
 	if len(was.spaces) != len(is.spaces) {
 		return damaged("the reserved area is missing")
 	}
@@ -85,7 +137,7 @@ func (c *comparison) volumes(was, is *Volume) error {
 			if !more {
 				break
 			}
-			if err := c.add(was.chain, is.chain, &x, &y); err != nil {
+			if err := j.add(was.chain, is.chain, &x, &y); err != nil {
 				return err
 			}
 		}
@@ -100,43 +152,32 @@ func (r *record) holds(o *record) bool {
 
 // add has the stored bytes of two records compared, at once with their
 // neighbours.
-func (c *comparison) add(was, is *Chain, x, y *record) error {
+func (j *joiner) add(was, is *Chain, x, y *record) error {
 	a := stretch{was.number[int64(x.element.file)], x.pos, int64(x.size)}
 	b := stretch{is.number[int64(y.element.file)], y.pos, int64(y.size)}
 	if a.f == nil || b.f == nil {
 		return damaged("block %d is in file number %d, which is not there", y.piece, y.element.file)
 	}
-	if b.f != c.own {
-		return nil // untouched
+	if b.f != j.own {
+		return nil
 	}
+	c := &j.cur
 	if c.a.f == a.f && c.a.off+c.a.len == a.off && c.b.off+c.b.len == b.off && c.a.len+a.len <= Chunk {
 		c.a.len, c.b.len = c.a.len+a.len, c.b.len+b.len
 		return nil
 	}
-	err := c.flush()
-	c.a, c.b = a, b
+	err := j.flush()
+	j.cur = pair{a, b}
 	return err
 }
 
-func (c *comparison) flush() error {
-	if c.a.len == 0 {
+func (j *joiner) flush() error {
+	if j.cur.a.len == 0 {
 		return nil
 	}
-	if err := c.ctx.Err(); err != nil {
-		return err
+	if j.ended = !j.yield(j.cur, nil); j.ended {
+		return errEnded
 	}
-	for i, s := range []stretch{c.a, c.b} {
-		if int64(cap(c.bufs[i])) < s.len {
-			c.bufs[i] = make([]byte, max(s.len, Chunk))
-		}
-		c.bufs[i] = c.bufs[i][:s.len]
-		if _, err := s.f.blob.ReadAt(c.bufs[i], s.off); err != nil {
-			return fmt.Errorf("read %s at byte %d: %w", s.f.name, s.off, err)
-		}
-	}
-	if !bytes.Equal(c.bufs[0], c.bufs[1]) {
-		return damaged("%s holds other bytes at byte %d than %s at byte %d", c.b.f.name, c.b.off, c.a.f.name, c.a.off)
-	}
-	c.a, c.b = stretch{}, stretch{}
+	j.cur = pair{}
 	return nil
 }
