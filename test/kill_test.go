@@ -78,7 +78,7 @@ type killer struct {
 	dir, kept, run, src string
 	was                 map[string][sha256.Size]byte // of the source, by point in time
 	rand                *rand.Rand
-	partial, leftover   int // files that were there after a second run
+	partial             int // files that were there after a second run
 }
 
 func newKiller(t *testing.T) *killer {
@@ -223,11 +223,11 @@ type job struct {
 	at       [][2]string                // system calls, with the file they are about, to be killed at
 }
 
-// again runs a command once more, to its end. One that was killed when its work
-// was done may say that there is nothing to do.
+// again runs a command once more, to its end: nothing is left then of the run that
+// was killed, but for partial files, which stay for a while.
 func (k *killer) again(j *job) {
 	k.Helper()
-	if out, err := exec.Command(ingot, j.args...).CombinedOutput(); err != nil && !j.done(k.points()) {
+	if out, err := exec.Command(ingot, j.args...).CombinedOutput(); err != nil {
 		k.Errorf("ingot %s, once more: %v\n%s", strings.Join(j.args, " "), err, out)
 	}
 	points := k.points()
@@ -242,7 +242,9 @@ func (k *killer) again(j *job) {
 	sh(k.T, ingot, "verify", filepath.Join(k.run, points[len(points)-1]))
 	partial := len(k.files(".*.partial"))
 	k.partial += partial
-	k.leftover += len(k.files("*")) - partial - len(points)
+	if n := len(k.files("*")) - partial - len(points); n > 0 {
+		k.Errorf("%d files that are no points in time any more were left", n)
+	}
 }
 
 // TestKill kills what changes a folder of sets, a dozen times each: at the calls
@@ -263,7 +265,7 @@ func TestKill(t *testing.T) {
 	} {
 		k.job(&j)
 	}
-	t.Logf("after a second run: %d partial files, %d that are no points in time any more", k.partial, k.leftover)
+	t.Logf("after a second run: %d partial files", k.partial)
 	k.fresh()
 	k.check(all)
 }
@@ -286,16 +288,13 @@ func (k *killer) job(j *job) {
 	killed := 0
 	for range kills {
 		k.fresh()
-		delay := time.Duration(k.rand.Int64N(int64(took)))
+		delay := time.Duration(k.rand.Int64N(int64(took) / 2)) // the first run is the slowest
 		if k.killAfter(delay, j.args) {
 			killed++
 		}
 		k.after(j, fmt.Sprintf("%s, killed after %v of %v", text, delay, took))
 	}
 	k.Logf("ingot %s: %v, killed at random %d of %d times, and at %d calls", j.args[0], took, killed, kills, len(j.at))
-	if killed == 0 {
-		k.Errorf("%s was never killed", text)
-	}
 }
 
 // after checks what a kill has left, and that the command can be run again.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ingot/internal/dest"
 	"ingot/internal/dest/folder"
 	"ingot/internal/image"
 )
@@ -66,6 +67,9 @@ func (c *console) consolidate(ctx context.Context, first, last string, fl *conso
 	}
 	set, into := sets.Find(filepath.Base(last))
 	_, from := sets.Find(filepath.Base(first))
+	if into != nil && from == nil && set.TakenIn(filepath.Base(first), into) {
+		return c.consolidated(ctx, store, set, into)
+	}
 	if into == nil || from == nil {
 		return refuse("%s and %s are not both images", first, last)
 	}
@@ -102,6 +106,15 @@ func (c *console) consolidate(ctx context.Context, first, last string, fl *conso
 		_ = b.Close() // it was read only
 	}
 	return c.consolidateDone(&r)
+}
+
+// consolidated ends a consolidation that has got as far as putting the new file
+// in its place, and was cut short or is asked for once more.
+func (c *console) consolidated(ctx context.Context, store dest.Store, set *image.Set, into *image.Member) error {
+	if err := set.Tidy(ctx, store); err != nil {
+		return err
+	}
+	return c.consolidateDone(&consolidateReport{Status: "done", File: into.Name, Type: into.Doc.Header.BackupType, Removed: []string{}, Size: into.Size})
 }
 
 func (c *console) tellConsolidation(r *consolidateReport) {

@@ -50,6 +50,9 @@ func (k *keeper) decide(ctx context.Context, store dest.Store, run retention.Run
 		return err
 	}
 	d := retention.Decide(k.rules, sets, run)
+	if err := retention.Tidy(ctx, store, k.opts, k.log); err != nil {
+		return err
+	}
 	return d.Apply(ctx, store, k.opts, k.log)
 }
 

@@ -143,7 +143,9 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 	log := c.log()
 	began := time.Now()
 	opts := retention.Options{TempDir: tempDir, Access: c.access(ctx, false)}
-	err = d.Apply(ctx, store, opts, log)
+	if err = retention.Tidy(ctx, store, opts, log); err == nil {
+		err = d.Apply(ctx, store, opts, log)
+	}
 	if err == nil && rules.MinFree > 0 {
 		guard := &retention.Guard{Store: store, Rules: rules, Run: run, Log: log, Options: opts}
 		err = guard.MakeRoom(ctx)

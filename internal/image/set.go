@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ingot/internal/dest"
@@ -151,6 +153,20 @@ func (s *Set) Tidy(ctx context.Context, store dest.Store) error {
 		s.Leftover = slices.DeleteFunc(s.Leftover, func(l *Member) bool { return slices.Contains(gone, l) })
 	}
 	return nil
+}
+
+// TakenIn says whether the file of that name, of a set or gone already, has been
+// taken in by a member: its number, by which its name ends, is among the merged
+// ones.
+func (s *Set) TakenIn(name string, into *Member) bool {
+	for _, l := range s.Leftover {
+		if l.Name == name {
+			return s.takenBy(l) == into
+		}
+	}
+	base := strings.TrimSuffix(name, path.Ext(name))
+	number, err := strconv.ParseInt(base[strings.LastIndexByte(base, '-')+1:], 10, 64)
+	return err == nil && slices.Contains(into.Doc.Header.MergedFiles, number)
 }
 
 // takenBy is the oldest member that has taken a leftover in.

@@ -62,6 +62,29 @@ func toSet(s *image.Set, protected map[string]bool) Set {
 	return out
 }
 
+// Tidy ends what housekeeping that was cut short has left in a store.
+func Tidy(ctx context.Context, store dest.Store, opts Options, log *job.Log) error {
+	found, err := image.ReadSets(ctx, store, opts.Access)
+	if err != nil {
+		return err
+	}
+	for _, s := range found.Sets {
+		if len(s.Leftover) == 0 {
+			continue
+		}
+		err := s.Tidy(ctx, store)
+		switch {
+		case err == nil:
+			log.Note("set %s: what a consolidation that was cut short had left was removed", s.ID)
+		case errors.Is(err, image.ErrLocked) || errors.Is(err, image.ErrPassword) || errors.Is(err, image.ErrDamaged):
+			log.Warn("set %s: what a consolidation that was cut short has left stays: %v", s.ID, err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
 // Options say how Apply works.
 type Options struct {
 	// TempDir is where the index of a large disk waits; "" is the system's.

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ingot/internal/dest"
 )
@@ -52,11 +53,37 @@ func (s *Store) Create(_ context.Context, name string) (dest.Pending, error) {
 	if _, err := os.Lstat(final); err == nil {
 		return nil, fmt.Errorf("create %s: %w", final, dest.ErrExist)
 	}
+	s.sweep()
 	f, err := os.CreateTemp(s.path, partialPrefix+name+".*"+partialSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", final, err)
 	}
+	hold(f)
 	return &pending{f: f, folder: s.path, final: final, out: newOutput(f)}, nil
+}
+
+// stale is how long nobody has written to a partial file that is taken for the
+// remains of a run that was killed, if nobody holds it either. It covers the
+// moment before a new one is held, and hosts whose locks do not reach this one.
+const stale = 10 * time.Minute
+
+// sweep deletes what runs that were killed have left; without it their space
+// would never come back. It does what it can: a file that stays does no harm.
+func (s *Store) sweep() {
+	names, err := os.ReadDir(s.path)
+	if err != nil {
+		return
+	}
+	for _, n := range names {
+		info, err := n.Info()
+		if err != nil || !isPartial(n.Name()) || !n.Type().IsRegular() || time.Since(info.ModTime()) < stale {
+			continue
+		}
+		path := filepath.Join(s.path, n.Name())
+		if abandoned(path) {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // Open implements dest.Store.

@@ -39,6 +39,19 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
+// hold marks a file as being written, for as long as this process lives.
+func hold(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+// abandoned says whether nobody holds a file.
+func abandoned(path string) bool {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
 // forget has the kernel drop what it caches of a file; a hint.
 func forget(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
 

@@ -1,8 +1,12 @@
 package folder
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"ingot/internal/dest"
 	"ingot/internal/dest/desttest"
@@ -25,5 +29,47 @@ func TestConformance(t *testing.T) {
 func TestNewWantsAFolder(t *testing.T) {
 	if _, err := New(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a folder that is not there was opened")
+	}
+}
+
+// TestSweep has the remains of killed runs go, and nothing else.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	s, err := New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := s.Create(t.Context(), "live.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	for name, at := range map[string]time.Time{".dead.mrimgx.1.partial": old, ".fresh.mrimgx.2.partial": time.Now(), "member.mrimgx": old, ".hidden": old} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, err := filepath.Glob(filepath.Join(dir, ".live*"))
+	if err != nil || len(held) != 1 {
+		t.Fatal(held, err)
+	}
+	if err := os.Chtimes(held[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	next, err := s.Create(t.Context(), "next.mrimgx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".dead.mrimgx.1.partial")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the remains are there: %v", err)
+	}
+	for _, name := range []string{".fresh.mrimgx.2.partial", "member.mrimgx", ".hidden", filepath.Base(held[0])} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("%s has gone: %v", name, err)
+		}
+	}
+	if err := errors.Join(live.Commit(t.Context()), next.Abort()); err != nil {
+		t.Error(err)
 	}
 }

@@ -43,6 +43,12 @@ func maxFile(path string) (int64, error) {
 // journals the names.
 func syncFolder(string) error { return nil }
 
+// hold does nothing: Windows deletes no file that is open.
+func hold(*os.File) {}
+
+// abandoned leaves it to the attempt to delete the file.
+func abandoned(string) bool { return true }
+
 // forget does nothing: Windows knows no such hint.
 func forget(*os.File) {}
 
