@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -152,7 +153,8 @@ func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 
 // fail tells the error a command ends with, and what to do about it.
 func (c *console) fail(err error) {
-	if c.json {
+	// That one has a report already, which says it.
+	if c.json && !errors.Is(err, errUnreadable) {
 		_ = c.emit(struct {
 			Status string `json:"status"`
 			Error  string `json:"error"`

@@ -19,10 +19,14 @@ const (
 	exitDamaged     = 3
 	exitRefused     = 4
 	exitPassword    = 5
+	exitUnreadable  = 6
 	exitInterrupted = 130
 )
 
-var errInterrupted = errors.New("interrupted")
+var (
+	errInterrupted = errors.New("interrupted")
+	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+)
 
 // usageError is an error in the command line.
 type usageError struct{ error }
@@ -46,6 +50,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
+	case errors.Is(err, errUnreadable):
+		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"ingot/internal/backup"
 	"ingot/internal/dest"
 	"ingot/internal/disk"
 	"ingot/internal/image"
@@ -20,6 +21,10 @@ func hint(err error) string {
 		return "choose another --name or folder, or move the existing file away."
 	case errors.Is(err, disk.ErrInUse):
 		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
+	case errors.Is(err, errUnreadable):
+		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
+	case errors.Is(err, backup.ErrFailing):
+		return "the disk, its cable or its power has failed: check these first; a smaller part of it may still be imaged with --partitions."
 	case errors.Is(err, image.ErrLocked):
 		return "give the password with --password-file or --password-command, or at a terminal; without it there is no way to the contents. For a new set beside it say --type full."
 	case errors.Is(err, image.ErrPassword):

@@ -28,7 +28,7 @@ type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore, conceal                                                bool
-	encrypt, split, changes                                             string
+	encrypt, split, changes, onReadError                                string
 	fullReadEvery                                                       int
 	sector                                                              int64
 	keep                                                                retentionFlags
@@ -98,6 +98,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.to, "to", "", "folder that gets the image file (required)")
+	f.StringVar(&fl.onReadError, "on-read-error", backup.OnReadErrorZero, "what to do about sectors that cannot be read: zero (store zeros, list them) or stop")
 	f.StringVar(&fl.split, "split", "auto", "largest file: 4G, 650M, none, or auto, which is what the destination can hold (FAT32: 4 GiB - 1)")
 	f.StringVar(&fl.encrypt, "encrypt", "", "encrypt a new set: aes-128, aes-192 or aes-256 (which a password alone means too)")
 	f.Lookup("encrypt").NoOptDefVal = "aes-256"
@@ -132,7 +133,7 @@ func (fl *imageFlags) options() (backup.Options, error) {
 	o := backup.Options{
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
-		Encrypt: fl.encrypt, Conceal: fl.conceal, Exclude: fl.exclude,
+		Encrypt: fl.encrypt, Conceal: fl.conceal, OnReadError: fl.onReadError, Exclude: fl.exclude,
 		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
 	}
 	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {

@@ -67,6 +67,7 @@ Exit codes:
   3    damage was found: in an image, or on a restored disk; or a file of a set is missing
   4    refused, nothing was changed: the target is in use, a file exists, no consent
   5    the password is missing or wrong
+  6    done, but some of the source could not be read and is zeros in the image
   130  interrupted`,
 		Example: `  ingot disks
   ingot image /dev/sda --to /mnt/backup --verify

@@ -153,6 +153,8 @@ func (r *run) untouched(ctx context.Context, i int, missed int64) (must block.Ma
 		return nil, "it may be written to while it is imaged", nil
 	case was == nil:
 		return nil, base.Member.Name + " does not say how still its source held: it was made by another program", nil
+	case was.Source == image.SourceUnread:
+		return nil, "some of it could not be read when " + base.Member.Name + " was made", nil
 	case was.Source != image.SourceStill && was.Source != image.SourceSnapshot:
 		return nil, "it may have been written to while " + base.Member.Name + " was made", nil
 	case base.Member.Doc.Auxiliary.Maker != r.doc.Auxiliary.Maker:

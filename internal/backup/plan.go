@@ -55,6 +55,9 @@ type Options struct {
 	// Compression is a level of the layout; "" is medium, which costs little
 	// more time than none and halves the size.
 	Compression string
+	// OnReadError says what is done about what cannot be read: OnReadErrorZero,
+	// which "" is too, or OnReadErrorStop.
+	OnReadError string
 	// Split is how large an image file may become in bytes; 0 is without limit.
 	Split int64
 	// Access has the password of encrypted sets; nil continues none.
@@ -125,7 +128,7 @@ func Prepare(src Source, opts Options) (*Plan, error) {
 	if opts.Compression == "" {
 		opts.Compression = "medium"
 	}
-	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type), checkChanges(opts)); err != nil {
+	if err := errors.Join(checkBlockSize(opts.BlockSize), CheckType(opts.Type), checkOnReadError(opts.OnReadError), checkChanges(opts)); err != nil {
 		return nil, err
 	}
 	if err := checkExclude(opts); err != nil {

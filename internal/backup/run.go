@@ -25,6 +25,10 @@ type Result struct {
 	Unread  int64  `json:"unread_bytes"`       // in use on the source, in blocks known to be as they were
 	Changed int64  `json:"changed_bytes"`      // of these, in blocks that are stored
 	Written int64  `json:"stored_bytes"`       // of the image file
+	// Bad are the ranges of the source that could not be read and are zeros in the
+	// image, the first ones; BadBytes is how much all of them are.
+	Bad      []BadRange `json:"unreadable,omitempty"`
+	BadBytes int64      `json:"unreadable_bytes,omitempty"`
 	// Parts says of the NTFS partitions how it was found what changed; nil where
 	// nobody asked for more than to read all.
 	Parts []PartResult `json:"partitions,omitempty"`
@@ -41,6 +45,9 @@ type run struct {
 	changed int64
 	unread  int64
 	parts   []PartResult
+
+	bad      []BadRange
+	badBytes int64
 }
 
 // Run writes the image of a plan into store, as what target says; nil is a
@@ -85,6 +92,7 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 		Name: name.File(doc.Header.ImageID, target, doc.Header.FileNumber-first), Files: doc.Header.FileNumber - first + 1,
 		ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
 		Read: p.Bytes - r.unread, Unread: r.unread, Changed: r.changed, Written: w.Size(), Parts: r.parts,
+		Bad: r.bad, BadBytes: r.badBytes,
 	}, nil
 }
 
@@ -137,8 +145,12 @@ func (r *run) writePart(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
+	before := r.badBytes
 	if err := r.writeArea(ctx, part, &blocks, k); err != nil {
 		return err
+	}
+	if k.fast != nil && r.badBytes > before {
+		k.fast.key.Source = image.SourceUnread // the next one is to try again
 	}
 	r.note(i, k.fast)
 	return r.w.End()
@@ -152,6 +164,7 @@ type item struct {
 	enc   *image.Encoder
 	raw   []byte
 	batch image.Batch
+	bad   []BadRange // what of it could not be read
 }
 
 func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) error {
@@ -181,13 +194,16 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 		// Reading is part of the work: with several reads under way, the disk
 		// has the next one at hand while the cores compress.
 		Work: func(it *item) error {
+			it.bad = nil
 			if it.same {
 				it.keep()
 				return nil
 			}
-			if err := a.read(part.reader, it); err != nil {
+			s := salvager{ctx: ctx, sector: r.Source.Layout.SectorSize, stop: r.opts.OnReadError == OnReadErrorStop}
+			if err := a.read(part.reader, it, &s); err != nil {
 				return err
 			}
+			it.bad = s.bad
 			zeroFree(it.raw, it.read)
 			it.enc.Encode(&it.batch, it.first, it.raw, int(a.piece), it.known)
 			return nil
@@ -198,6 +214,9 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 				n += e.Len
 			}
 			r.meter.Add(n)
+			if err := r.lost(part, it.bad); err != nil {
+				return err
+			}
 			if a.area == image.Blocks { // the reserved area is stored each time
 				r.changed += it.batch.Changed(len(it.raw), int(a.piece))
 			}
@@ -208,10 +227,10 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 }
 
 // read fills the item with its window of the source: with one large read, or
-// with one for each extent that matters when these are few. Should the large one fail,
-// perhaps only free space is unreadable, or what becomes zeros, which nobody
-// needs.
-func (a *area) read(r block.Reader, it *item) error {
+// with one for each extent that matters when these are few. Should the large one
+// fail, perhaps only free space is unreadable, or what becomes zeros, which nobody
+// needs; of what does matter as much is read as can be.
+func (a *area) read(r block.Reader, it *item, s *salvager) error {
 	off := it.first * a.piece
 	size := min(it.n*a.piece, a.size-off)
 	if int64(cap(it.raw)) < size {
@@ -227,10 +246,11 @@ func (a *area) read(r block.Reader, it *item) error {
 			return nil
 		}
 	}
+	s.r = r
 	for _, e := range it.read {
 		at := a.base + off + e.Off
-		if n, err := r.ReadAt(it.raw[e.Off:e.End()], at); err != nil {
-			return fmt.Errorf("read bytes %d to %d of the partition: %w", at+int64(n), at+e.Len-1, err)
+		if err := s.read(it.raw[e.Off:e.End()], at); err != nil {
+			return fmt.Errorf("read bytes %d to %d of the partition: %w", at, at+e.Len-1, err)
 		}
 	}
 	return nil

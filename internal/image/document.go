@@ -189,9 +189,10 @@ const (
 	ChangesAll = "all" // every used block was read
 	ChangesMFT = "mft" // blocks of files whose MFT records were as in the parent were not
 
-	SourceStill    = "still"    // nothing wrote to the source
-	SourceSnapshot = "snapshot" // the source was of one moment of a running system
-	SourceLive     = "live"     // the source may have been written to while it was imaged
+	SourceStill    = "still"      // nothing wrote to the source
+	SourceSnapshot = "snapshot"   // the source was of one moment of a running system
+	SourceUnread   = "unreadable" // some of the source could not be read and was stored as zeros
+	SourceLive     = "live"       // the source may have been written to while it was imaged
 )
 
 // Changes says how it was found which blocks of a partition changed since the
