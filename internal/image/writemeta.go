@@ -186,6 +186,10 @@ func (w *Writer) write(b []byte) {
 	w.fail(err)
 }
 
+// eptRecordSize: boot sector[512], u64 offset on the disk, u16 number and 6
+// bytes of padding. Source: disk_structs.h of the published reader.
+const eptRecordSize = 528
+
 func encodeEPT(ebrs []disk.BootRecord) []byte {
 	out := binary.LittleEndian.AppendUint32(nil, uint32(len(ebrs)))
 	for i := range ebrs {

@@ -404,7 +404,3 @@ func (w *Writer) fail(err error) error {
 	}
 	return w.err
 }
-
-// eptRecordSize: boot sector[512], u64 offset on the disk, u16 number and 6
-// bytes of padding. Source: disk_structs.h of the published reader.
-const eptRecordSize = 528
