@@ -12,7 +12,9 @@
 // group that was never written (BLOCK_UNINIT) is computed. That pass proves the
 // map: each checksum there is; in each group as many free clusters as its
 // descriptor says; in all as many free blocks as the superblock says; bitmaps,
-// inode tables, superblocks and descriptors among the used. If all of that
+// inode tables, superblocks and descriptors among the used; and, where inodes
+// have no checksums, among the used whatever inodes themselves point to. For
+// that the inodes in use are read, some 256 MiB for a million. If all of that
 // holds, Used walks the groups again on each call, in the same small memory,
 // and ends with an error when the count has changed. If something does not
 // hold, Facts.WholeReason says what, and Used is all of the partition: a
@@ -39,9 +41,9 @@
 // encrypted files are not read, an error says so.
 //
 // What the package does not promise: it does not check a file system as e2fsck
-// does. Damage that leaves all counts and checksums as they were is not seen:
-// where a bitmap calls a block free that is a file's, or the map of a file
-// without checksums leads to a free block, the contents of that block are not
-// in Used. It compares names in casefolded folders by Go's simple folding, which
-// knows fewer equal names than Unicode's decompositions do.
+// does. Damage that leaves counts and checksums as they were is not seen where
+// blocks of a file's map, or with checksums the bitmaps, were wrong before they
+// were summed up: what is reached only by way of a free block is not in Used.
+// It compares names in casefolded folders by Go's simple folding, which knows
+// fewer equal names than Unicode's decompositions do.
 package ext

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -178,13 +179,14 @@ func TestTruncations(t *testing.T) {
 	}
 }
 
-// TestNeverWrong flips bits of superblock, descriptors and bitmaps: where a map
+// TestNeverWrong flips bits of superblock, descriptors, bitmaps and inodes: where a map
 // is proven nevertheless, the bytes in it hold every file that was there.
 func TestNeverWrong(t *testing.T) {
 	for name, args := range kinds() {
 		t.Run(name, func(t *testing.T) {
 			d := seed(t, args)
-			hot := mapAreas(t, d)
+			groups, inodes := mapAreas(t, d)
+			hot := slices.Concat(groups, inodes)
 			rng := rand.New(rand.NewPCG(4, 4))
 			proven := 0
 			for range 400 {
@@ -205,7 +207,7 @@ func TestNeverWrongByTools(t *testing.T) {
 	for name, args := range kinds() {
 		t.Run(name, func(t *testing.T) {
 			d := seed(t, args)
-			hot := mapAreas(t, d)
+			hot, _ := mapAreas(t, d) // a damaged size makes debugfs write for hours
 			rng := rand.New(rand.NewPCG(5, 5))
 			for proven := 0; proven < 8; {
 				undo := damage(d, hot, rng, 1)
@@ -231,7 +233,9 @@ func toolsSay(t testing.TB, d disk) string {
 	if _, err := exec.Command("/usr/sbin/debugfs", "-R", "rdump / "+to, path).CombinedOutput(); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprint(strings.ReplaceAll(string(check), path, ""), volumetest.Hashes(t, to))
+	// What a file should have is out of e2fsck's memory where a header was bad.
+	text := regexp.MustCompile(`(i_blocks is \d+, should be) \d+|`+regexp.QuoteMeta(path)).ReplaceAllString(string(check), "$1")
+	return fmt.Sprint(text, volumetest.Hashes(t, to))
 }
 
 // keepsAll reports whether a volume has a proven map, and checks that its bytes

@@ -79,63 +79,10 @@ func (m *metadata) groups() error {
 				}
 			}
 			if err == nil {
-				err = m.inodes(g, d)
+				err = m.t.inodes(g, d, m.inode)
 			}
 			if err != nil {
 				return err
-			}
-		}
-	}
-	return nil
-}
-
-// inodes takes the inodes of a group that are in use, as the group's bitmap and
-// its count say.
-func (m *metadata) inodes(g int64, d desc) error {
-	s := m.t.s
-	if d.freeInodes == s.inodesPerGroup { // its bitmap need not be written
-		return nil
-	}
-	bits := make([]byte, s.blockSize)
-	err := s.read(m.t.r, bits, d.inodeBitmap)
-	used := int64(0)
-	if err == nil {
-		err = setRuns(bits, s.inodesPerGroup, func(first, n int64) error {
-			used += n
-			return m.run(g, d, first, n)
-		})
-	}
-	if free := s.inodesPerGroup - used; err == nil && free != d.freeInodes {
-		err = fmt.Errorf("%d inodes are free there, the group's descriptor says %d", free, d.freeInodes)
-	}
-	if err != nil && err != errStop {
-		return fmt.Errorf("inodes of group %d: %w", g, err)
-	}
-	return err
-}
-
-// run takes n inodes in use from the first one on.
-func (m *metadata) run(g int64, d desc, first, n int64) error {
-	s := m.t.s
-	buf := make([]byte, max(min(readAhead, n*s.inodeSize), s.inodeSize))
-	for ; n > 0; n -= int64(len(buf)) / s.inodeSize {
-		b := buf[:min(int64(len(buf)), n*s.inodeSize)]
-		at := d.table*s.blockSize + first*s.inodeSize
-		if got, err := m.t.r.ReadAt(b, at); got < len(b) {
-			return fmt.Errorf("read %d bytes at byte %d: %w", len(b), at, err)
-		}
-		for ; len(b) > 0; b = b[s.inodeSize:] {
-			first++                 // inodes are counted from 1
-			if le16(b, 0x1a) == 0 { // reserved ones, and what is being deleted
-				continue
-			}
-			number := uint32(g*s.inodesPerGroup + first)
-			i, err := s.parseInode(b[:s.inodeSize], number)
-			if err == nil {
-				err = m.inode(i)
-			}
-			if err != nil {
-				return fmt.Errorf("inode %d: %w", number, err)
 			}
 		}
 	}

@@ -109,12 +109,30 @@ func hotAreas(t testing.TB, d disk) []block.Extent {
 	return areas
 }
 
-// mapAreas are those of hotAreas that the map is made from.
-func mapAreas(t testing.TB, d disk) []block.Extent {
+// mapAreas are those of hotAreas that the map is made from: descriptors and
+// bitmaps, and the inodes.
+func mapAreas(t testing.TB, d disk) (groups, inodes []block.Extent) {
 	t.Helper()
-	s := &open(t, d).super
+	tree := open(t, d).Files()
+	s := tree.s
+	var tables []block.Extent
+	for g := range s.groups {
+		g, err := tree.desc(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, block.Extent{Off: g.table * 1024, Len: s.tableBlocks() * 1024})
+	}
 	end := s.descBlock(s.descBlocks()-1)*1024 + 1024
-	return slices.DeleteFunc(hotAreas(t, d), func(e block.Extent) bool { return e.Off >= end && e.Len > 32 })
+	for _, e := range hotAreas(t, d) {
+		switch {
+		case e.Off < end || e.Len == 32:
+			groups = append(groups, e)
+		case slices.ContainsFunc(tables, func(t block.Extent) bool { return t.Off <= e.Off && e.Off < t.End() }):
+			inodes = append(inodes, e)
+		}
+	}
+	return groups, inodes
 }
 
 // damage flips some bits in the areas, and gives what undoes it.

@@ -93,7 +93,8 @@ func (v *Volume) load() error {
 }
 
 // count walks all bitmaps once and proves them: each group by itself, the
-// metadata outside of its group, and the sum.
+// metadata outside of its group, the sum, and without checksums what inodes
+// point to.
 func (v *Volume) count() error {
 	must, err := v.super.foreign(v.r)
 	if err != nil {
@@ -108,6 +109,11 @@ func (v *Volume) count() error {
 	free := v.super.clusters() - v.super.first - used
 	if s := &v.super; free*s.ratio() != s.freeBlocks {
 		return fmt.Errorf("the bitmaps have %d free blocks, the superblock says %d", free*s.ratio(), s.freeBlocks)
+	}
+	if !v.super.metadataCsum() {
+		if err := v.files.claims(); err != nil {
+			return err
+		}
 	}
 	v.facts.FreeClusters = free
 	v.used = bitmaps{&v.super, v.r, func(n int64) error {
