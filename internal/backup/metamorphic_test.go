@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -309,13 +310,21 @@ func (h *history) sets() *image.Sets {
 	return s
 }
 
+// someSet is a random set that holds a point in time, nil when there is none.
+func (h *history) someSet() *image.Set {
+	sets := slices.DeleteFunc(h.sets().Sets, func(s *image.Set) bool { return s.Newest() == nil })
+	if len(sets) == 0 {
+		return nil
+	}
+	return sets[h.r.IntN(len(sets))]
+}
+
 // consolidate merges two random points of a set and what is between them.
 func (h *history) consolidate() {
-	sets := h.sets().Sets
-	if len(sets) == 0 {
+	s := h.someSet()
+	if s == nil {
 		return
 	}
-	s := sets[h.r.IntN(len(sets))]
 	if err := s.Tidy(h.t.Context(), h.store); err != nil {
 		h.t.Fatal(err)
 	}
@@ -342,11 +351,10 @@ func (h *history) consolidate() {
 
 // remove deletes a point with all that hangs on it.
 func (h *history) remove() {
-	sets := h.sets().Sets
-	if len(sets) == 0 {
+	s := h.someSet()
+	if s == nil {
 		return
 	}
-	s := sets[h.r.IntN(len(sets))]
 	points := s.Points()
 	m := points[h.r.IntN(len(points))]
 	gone, err := s.Dependents(m)
@@ -366,8 +374,8 @@ func (h *history) remove() {
 func (h *history) purge() {
 	keep := func() plan.Keep { return plan.Keep{N: h.r.IntN(4)} }
 	rules := plan.Retention{Full: keep(), Differential: keep(), Incremental: keep(), SyntheticFull: h.r.IntN(2) == 0, Minimum: h.r.IntN(3)}
-	if s := h.sets().Sets; len(s) > 0 && h.r.IntN(3) == 0 {
-		points := s[h.r.IntN(len(s))].Points()
+	if s := h.someSet(); s != nil && h.r.IntN(3) == 0 {
+		points := s.Points()
 		if err := points[h.r.IntN(len(points))].Protect(h.t.Context(), h.store, "", time.Now()); err != nil {
 			h.t.Fatal(err)
 		}
