@@ -31,7 +31,8 @@ var (
 	wholeCall   = regexp.MustCompile(`^(\w+)\((.*)\) += (.+)$`)
 	begunCall   = regexp.MustCompile(`^(\w+)\((.*) <unfinished \.\.\.>$`)
 	resumedCall = regexp.MustCompile(`^<\.\.\. (\w+) resumed>(.*)\) += (.+)$`)
-	endOfThread = regexp.MustCompile(`^(\+\+\+ |--- |exit)`)
+	// The last one is a thread that strace let go of as the process ended.
+	endOfThread = regexp.MustCompile(`^(\+\+\+ |--- |exit|\?+\( <detached)`)
 )
 
 // parseTrace reads what `strace -f -o` writes.
