@@ -20,6 +20,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/image"
 )
 
 // demoDisk is a small disk as Windows makes them: GPT with an EFI system
@@ -82,7 +83,7 @@ func (c *console) demo(ctx context.Context, dir string) error {
 	}{
 		{"unpack the disk", func() (string, error) { return unpackDemo(src) }},
 		{"image", func() (out string, err error) {
-			if err = quiet.image(ctx, src, &imageFlags{to: dir, compression: "medium"}); err != nil {
+			if err = quiet.image(ctx, src, &imageFlags{to: dir, compression: image.CompressionMedium, changes: backup.ChangesAll, split: "none"}); err != nil {
 				return "", err
 			}
 			found, err := filepath.Glob(filepath.Join(dir, "*"+backup.Extension))
