@@ -26,6 +26,8 @@ func TestExclude(t *testing.T) {
 	needRoot(t)
 	kinds := []volumeKind{
 		{"exFAT", []string{"mkfs.exfat"}, []string{"fsck.exfat", "-n"}, []string{"mount.exfat-fuse"}},
+		{"ext4", []string{"mkfs.ext4", "-q"}, []string{"e2fsck", "-fn"}, []string{"mount"}},
+		{"NTFS", []string{"mkntfs", "-F", "-Q", "-q"}, []string{"ntfsfix", "-n"}, []string{"ntfs-3g"}},
 	}
 	dir := t.TempDir()
 	src, dst, out := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img"), filepath.Join(dir, "out")
