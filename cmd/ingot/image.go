@@ -74,9 +74,11 @@ goes, and it goes on.
 The image appears in the folder when it is complete and on stable storage; a
 run that fails or is interrupted leaves none.
 
-NTFS, FAT and exFAT volumes are imaged without their free space, and NTFS
-volumes without the contents of pagefile.sys, swapfile.sys, hiberfil.sys and
-shadow copies, which Windows makes anew; everything else is copied whole.
+NTFS, FAT, exFAT, ext2/3/4, XFS, Btrfs and swap are imaged without their free
+space, and NTFS volumes without the contents of pagefile.sys, swapfile.sys,
+hiberfil.sys and shadow copies, which Windows makes anew; everything else is
+copied whole. Sectors that cannot be read are tried again, stored as zeros and
+listed; the exit code is 6 then.
 
 --exclude leaves out the contents of files: they remain, with their size, and
 read as zeros after a restore. A pattern is matched against the path from the
