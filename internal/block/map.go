@@ -76,6 +76,27 @@ func Bytes(m Map) (int64, error) {
 	return n, nil
 }
 
+// Covered is the number of bytes in m, and the first of the extents must that one
+// extent of m does not hold whole; its length is 0 when m holds all.
+func Covered(m Map, must Extents) (total int64, missing Extent, err error) {
+	for e, err := range m.Extents() {
+		if err != nil {
+			return 0, missing, err
+		}
+		total += e.Len
+		for len(must) > 0 && must[0].Off < e.End() {
+			if must[0].Off < e.Off || must[0].End() > e.End() {
+				return 0, must[0], nil
+			}
+			must = must[1:]
+		}
+	}
+	if len(must) > 0 {
+		return 0, must[0], nil
+	}
+	return total, missing, nil
+}
+
 // Clip returns the part of m inside of the range [off, off+n), as offsets
 // relative to off: the map of a section.
 func Clip(m Map, off, n int64) Map { return clipped{m, off, n} }

@@ -112,6 +112,22 @@ func TestSubtractTouching(t *testing.T) {
 	}
 }
 
+func TestCovered(t *testing.T) {
+	m := Extents{{0, 10}, {20, 5}}
+	for _, c := range []struct {
+		must    Extents
+		missing Extent
+	}{
+		{nil, Extent{}}, {Extents{{0, 10}, {21, 4}}, Extent{}}, {Extents{{2, 1}, {8, 4}}, Extent{8, 4}},
+		{Extents{{12, 1}}, Extent{12, 1}}, {Extents{{0, 1}, {30, 1}}, Extent{30, 1}},
+	} {
+		total, missing, err := Covered(m, c.must)
+		if err != nil || missing != c.missing || missing.Len == 0 && total != 15 {
+			t.Errorf("%v: %d, %v, %v", c.must, total, missing, err)
+		}
+	}
+}
+
 func TestChunks(t *testing.T) {
 	var got []Extent
 	for e, err := range Chunks(Extents{{5, 7}, {20, 3}, {23, 1}}, 3) {

@@ -9,11 +9,17 @@
 // ($JSON) and the footer that makes the file an image.
 //
 // Reading: Open reads footer and JSON, finds the indexes and checks that all
-// they say fits into the file. It gives a Chain, one point in time, whose
-// Volumes are block.Readers: bytes that are not stored read as zeros, and no
-// byte is given out before the MD5 of its block was right. Verify goes through
-// all of it and lists what is damaged. Indexes are never held in memory.
+// they say fits into the file; of what else of its set a point in time needs,
+// ReadSets finds the files, by their content. It gives a Chain, one point in
+// time, whose Volumes are block.Readers: bytes that are not stored read as zeros,
+// and no byte is given out before the hash of its block in the index was right
+// and, in a sealed set, its tag. Delta indexes are laid over a full one as a
+// stream, into a flat index that lies in a temporary file when it is large.
+// Verify goes through all of it and lists what is damaged.
 //
-// Compression and hashing of blocks are packages below internal/. Encrypted,
-// split, differential and incremental files are refused by name.
+// Keeping: a Base says what the parent of a new point holds; a Consolidation
+// merges points; Set.Delete and Tidy remove files that nothing needs. A file of a
+// set is never written to, only replaced as a whole.
+//
+// Compression, hashing and encryption of blocks are packages below internal/.
 package image

@@ -126,23 +126,12 @@ func (v *Volume) count() error {
 }
 
 // covered adds up the bytes of a map and fails unless it holds all of must.
-func covered(m block.Map, must block.Extents) (total int64, err error) {
-	for e, err := range m.Extents() {
-		if err != nil {
-			return 0, err
-		}
-		total += e.Len
-		for len(must) > 0 && must[0].Off < e.End() {
-			if must[0].Off < e.Off || must[0].End() > e.End() {
-				return 0, notUsed(must[0])
-			}
-			must = must[1:]
-		}
+func covered(m block.Map, must block.Extents) (int64, error) {
+	total, missing, err := block.Covered(m, must)
+	if err == nil && missing.Len > 0 {
+		err = notUsed(missing)
 	}
-	if len(must) > 0 {
-		return 0, notUsed(must[0])
-	}
-	return total, nil
+	return total, err
 }
 
 func notUsed(e block.Extent) error {
