@@ -26,6 +26,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+	errPartly      = errors.New("not everything could be read")
 )
 
 // usageError is an error in the command line.
@@ -50,7 +51,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, errPartly):
 		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword
