@@ -4,7 +4,47 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 )
+
+// validDescriptor says whether the parts of a self-relative security descriptor
+// lie within it: owner, group, and the two lists with their entries ([MS-DTYP]
+// 2.4.5 and 2.4.6).
+func validDescriptor(b []byte) bool {
+	const selfRelative = 0x8000
+	if len(b) < 20 || b[0] != 1 || binary.LittleEndian.Uint16(b[2:])&selfRelative == 0 {
+		return false
+	}
+	for i, at := range []int{4, 8, 12, 16} {
+		off := int64(binary.LittleEndian.Uint32(b[at:]))
+		switch {
+		case off == 0:
+		case off < 20 || off > int64(len(b)), i < 2 && sid(b[off:]) == "", i >= 2 && !validACL(b[off:]):
+			return false
+		}
+	}
+	return true
+}
+
+// validACL says whether a list and its entries lie within b: a header of 8 bytes
+// with size and count, entries of at least 4 that say their own size.
+func validACL(b []byte) bool {
+	if len(b) < 8 || int(binary.LittleEndian.Uint16(b[2:])) > len(b) || binary.LittleEndian.Uint16(b[2:]) < 8 {
+		return false
+	}
+	rest := b[8:binary.LittleEndian.Uint16(b[2:])]
+	for range binary.LittleEndian.Uint16(b[4:]) {
+		if len(rest) < 8 {
+			return false
+		}
+		n := int(binary.LittleEndian.Uint16(rest[2:]))
+		if n < 8 || n > len(rest) {
+			return false
+		}
+		rest = rest[n:]
+	}
+	return true
+}
 
 // Account is the name of a security identifier that is the same on all machines
 // ([MS-DTYP] 2.4.2.4), or the identifier.
@@ -87,4 +127,16 @@ func AttributeLetters(bits uint32) string {
 		}
 	}
 	return string(out)
+}
+
+// settable are the attributes that are a property of a file, and not of how it is
+// stored: read-only, hidden, system, archive, temporary, offline, not-indexed.
+const settable = 0x1 | 0x2 | 0x4 | 0x20 | 0x100 | 0x1000 | 0x2000
+
+// fileTime is a time in 100 ns since 1601; 0 is none.
+func fileTime(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.Unix()+11644473600)*10_000_000 + uint64(t.Nanosecond()/100)
 }
