@@ -31,7 +31,7 @@ func (v *Volume) Resolve(name string, follow bool) (string, fs.FileInfo, error) 
 		if !errors.Is(err, fs.ErrNotExist) {
 			return p, info, err
 		}
-		name = cleanPath(strings.ReplaceAll(name, `\`, "/"))
+		name = CleanPath(strings.ReplaceAll(name, `\`, "/"))
 	}
 	return v.resolve(name, follow)
 }

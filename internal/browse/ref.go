@@ -51,7 +51,7 @@ func ParseRef(text string, exists func(path string) bool) (Ref, error) {
 	if len(r.Partition) == 2 {
 		r.Partition = strings.TrimSuffix(r.Partition, ":") // C:
 	}
-	r.Path = cleanPath(rest[at:])
+	r.Path = CleanPath(rest[at:])
 	r.Root = r.Path == "."
 	if strings.ContainsRune(r.Path, 0) {
 		return r, fmt.Errorf("%q: a path holds no NUL", text)
@@ -59,8 +59,8 @@ func ParseRef(text string, exists func(path string) bool) (Ref, error) {
 	return r, nil
 }
 
-// cleanPath gives a path from a root as io/fs has it.
-func cleanPath(p string) string {
+// CleanPath gives a path from a root as io/fs has it.
+func CleanPath(p string) string {
 	p = strings.TrimPrefix(path.Clean("/"+strings.TrimLeft(p, `/\`)), "/")
 	if p == "" {
 		return "."

@@ -137,7 +137,7 @@ func Find(all []*Partition, name string) (*Partition, error) {
 
 // label is the one the image knows, or else that of the file system.
 func (p *Partition) label() string {
-	if p.Label != "" || p.Image != nil {
+	if p.Label != "" || p.Image != nil || p.open == nil {
 		return p.Label
 	}
 	if v, _ := p.Open(); v != nil {
