@@ -255,18 +255,26 @@ func (t *target) folder(name string) (*target, error) {
 
 // fatal is an error that ends the copy, as all files to come would have it too.
 func (c *copier) fatal(err error) bool {
-	return c.ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
 }
+
+// stop is an error that ends the copy. On its way up nothing is added to it.
+type stop struct{ error }
+
+func (s stop) Unwrap() error { return s.error }
 
 // fail tells of something that was not copied. It returns an error when nothing
 // else should be, either.
 func (c *copier) fail(it Item, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.As(err, new(stop)) {
+		return err
+	}
+	if c.ctx.Err() != nil {
+		return stop{c.ctx.Err()}
 	}
 	err = fmt.Errorf("%s: %w", it.Path, err)
 	if c.fatal(err) {
-		return errors.Join(err, c.ctx.Err())
+		return stop{err}
 	}
 	c.mu.Lock()
 	c.report.Failed++

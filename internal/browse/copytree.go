@@ -49,7 +49,7 @@ func (c *copier) folder(t *target, it Item, depth int) error {
 	defer sub.close()
 	c.done(it.Info)
 	if err := c.entries(sub, it, depth); err != nil {
-		return stop{err}
+		return err
 	}
 	if err := c.streams(t, it, sub.dir); err != nil {
 		return err
@@ -57,11 +57,6 @@ func (c *copier) folder(t *target, it Item, depth int) error {
 	c.keep(it, sub.dir)
 	return nil
 }
-
-// stop is an error that was not one of the folder it came through.
-type stop struct{ error }
-
-func (s stop) Unwrap() error { return s.error }
 
 // entries copies what lies in a folder.
 func (c *copier) entries(sub *target, it Item, depth int) error {
@@ -72,24 +67,28 @@ func (c *copier) entries(sub *target, it Item, depth int) error {
 	var folders []Item
 	side := sideBySide{c: c}
 	for _, e := range list {
-		if side.failed() {
+		if err = side.failed(); err != nil {
 			break
 		}
-		one := Item{Volume: it.Volume, Path: path.Join(it.Path, e.Name()), Name: e.Name()}
-		if one.Info, err = e.Info(); err != nil {
-			err = c.fail(one, err)
-		} else if one.Info.IsDir() {
+		one, bad := child(it, e)
+		switch {
+		case bad != nil:
+			err = c.fail(one, bad)
+		case one.Info.IsDir():
 			folders = append(folders, one)
-		} else if n := one.node(); one.Info.Mode().IsRegular() && one.Info.Size() < largeFile && (n == nil || n.Links() == 1) {
+		case one.small():
 			side.start(func() error { return c.item(sub, one, depth+1) })
-		} else {
+		default:
 			err = c.item(sub, one, depth+1)
 		}
 		if err != nil {
 			break
 		}
 	}
-	if err := errors.Join(err, side.wait()); err != nil {
+	if failed := side.wait(); err == nil {
+		err = failed
+	}
+	if err != nil {
 		return err
 	}
 	for _, f := range folders {
@@ -98,6 +97,25 @@ func (c *copier) entries(sub *target, it Item, depth int) error {
 		}
 	}
 	return nil
+}
+
+// child is an entry of a folder as an item.
+func child(folder Item, e fs.DirEntry) (one Item, err error) {
+	one = Item{Volume: folder.Volume, Path: folder.Path, Name: e.Name()}
+	p, err := join(folder.Path, e.Name())
+	if err != nil {
+		return one, err
+	}
+	one.Path = p
+	one.Info, err = e.Info()
+	return one, err
+}
+
+// small says whether an item is copied beside others: a file that is no large
+// one, and has no other names, which might come at the same time.
+func (it *Item) small() bool {
+	n := it.node()
+	return it.Info.Mode().IsRegular() && it.Info.Size() < largeFile && (n == nil || n.Links() == 1)
 }
 
 // sideBySide runs copies of small files, some at a time.
@@ -115,15 +133,17 @@ func (s *sideBySide) start(f func() error) {
 		if err := f(); err != nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.err = errors.Join(s.err, err)
+			if s.err == nil {
+				s.err = err
+			}
 		}
 	})
 }
 
-func (s *sideBySide) failed() bool {
+func (s *sideBySide) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err != nil
+	return s.err
 }
 
 func (s *sideBySide) wait() error {

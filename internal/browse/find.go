@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +93,11 @@ func (s *search) folder(at string, depth int) error {
 		s.f.Bad(at, err)
 	}
 	for _, e := range list {
-		p := path.Join(at, e.Name())
+		p, err := join(at, e.Name())
+		if err != nil {
+			s.f.Bad(at, err)
+			continue
+		}
 		ok, err := s.match(p, e)
 		if err != nil {
 			s.f.Bad(p, err)
@@ -198,7 +201,11 @@ func (t *tree) folder(at, before string, depth int) error {
 		if i == len(list)-1 {
 			here, under = "└── ", "    "
 		}
-		p := path.Join(at, e.Name())
+		p, err := join(at, e.Name())
+		if err != nil {
+			t.bad(at, err)
+			continue
+		}
 		if err := t.line(p, before+here, e); err != nil {
 			return err
 		}

@@ -115,6 +115,18 @@ func links(target, dividers string) []string {
 	return slices.DeleteFunc(out, func(n string) bool { return n == "." })
 }
 
+// join is the path of a name in a folder. A name that would lead elsewhere is an
+// error; no file system gives one, unless it is damaged in a way nobody saw.
+func join(folder, name string) (string, error) {
+	if err := checkNameFor(name, false); err != nil {
+		return "", err
+	}
+	if folder == "." {
+		return name, nil
+	}
+	return folder + "/" + name, nil
+}
+
 // split divides a path of io/fs into its names.
 func split(name string) []string {
 	if name == "." {
