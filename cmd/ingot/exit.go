@@ -27,6 +27,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+	errPartly      = errors.New("not everything could be read")
 )
 
 // usageError is an error in the command line.
@@ -53,7 +54,7 @@ func exitCode(err error) int {
 		return exitPaused
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, errPartly):
 		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword

@@ -20,7 +20,7 @@ type Disk struct {
 	file   *scratch
 	chunks map[int64]*chunk
 	ones   *bitmap // shared by the chunks that are all zeros
-	bytes  int64 // that were written or set to zeros, counted each time
+	bytes  int64   // that were written or set to zeros, counted each time
 }
 
 var _ block.Device = (*Disk)(nil)
