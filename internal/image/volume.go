@@ -59,7 +59,7 @@ func (m stored) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
 
 // elements walks the index of one space from an element on until f returns false.
 func (v *Volume) elements(s *space, first int64, f func(piece int64, e *element) bool) error {
-	step := int64(64) // of which more are read the further it goes
+	step := int64(16) // of which more are read the further it goes
 	var buf []byte
 	for i := first; i < s.count; {
 		n := min(step, s.count-i)
