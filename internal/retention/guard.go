@@ -110,7 +110,7 @@ func (g *Guard) MakeRoom(ctx context.Context) error {
 		if free >= g.Rules.MinFree+guardStep {
 			return nil
 		}
-		sets, err := Read(ctx, g.Store)
+		sets, _, err := Read(ctx, g.Store)
 		if err != nil {
 			return err
 		}
