@@ -13,6 +13,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$HERE/lib.sh"
 
+# shellcheck disable=SC2034 # for lib.sh
 RUNS=${RUNS:-3} COLD=
 INGOT=${INGOT:-$HERE/../bin/ingot} BENCH_DIR=${BENCH_DIR:-/var/tmp/ingot-bench}
 BENCH_SIZE=${BENCH_SIZE:-16G} BENCH_USED=${BENCH_USED:-7600}
