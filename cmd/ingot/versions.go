@@ -22,8 +22,9 @@ imaged first and last, its size and time of the last change, and from which imag
 'ingot cp' gets it. Points in time at which the file was not there are shown.
 
 Contents are compared by what the images say of the blocks they lie in, or else by
-size and time; --hash reads them. PATH begins at the root of a partition; all
-partitions that have such a file at some time are listed, or that of --partition.`,
+size and time; those of small files are read, and with --hash all are. PATH begins
+at the root of a partition; all partitions that have such a file at some time are
+listed, or that of --partition.`,
 		Example: `  ingot versions /mnt/backup Users/me/letter.docx
   ingot versions /mnt/backup /etc/fstab --partition 2 --json`,
 		Args: args(cobra.ExactArgs(2)),
