@@ -69,6 +69,7 @@ Exit codes:
   5    the password is missing or wrong
   6    done, but some of the source could not be read: it is zeros in the image, or
        is missing where it was copied to
+  7    failed, and what was written stays: the same command with --resume goes on
   130  interrupted`,
 		Example: `  ingot disks
   ingot image /dev/sda --to /mnt/backup --verify
