@@ -240,7 +240,7 @@ func (b *browsed) looks(i int, k lookedAt, point string) {
 	if got := sh(b.t, ingot, b.args("ls", at("many"), "--json")...); strings.Count(got, "\n") != 300 {
 		b.t.Errorf("%s: %q", k.name, got)
 	}
-	if got := sh(b.t, ingot, b.args("tree", at("deep"))...); !strings.HasSuffix(got, "└── bottom\n\n29 folders, 1 files\n") {
+	if got := sh(b.t, ingot, b.args("tree", at("deep"))...); !strings.HasSuffix(got, "└── bottom\n\n29 folders, 1 file\n") {
 		b.t.Errorf("%s: %q", k.name, got)
 	}
 	if !k.unix {

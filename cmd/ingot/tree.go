@@ -53,7 +53,7 @@ func (c *console) tree(ctx context.Context, text string, depth int) error {
 	if err != nil {
 		return err
 	}
-	c.note("\n%d folders, %d files", folders, files)
+	c.note("\n%s, %s", counted(folders, "folder"), counted(files, "file"))
 	return bad.result()
 }
 

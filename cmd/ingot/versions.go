@@ -125,7 +125,7 @@ func (v *versionView) line() string {
 	}
 	switch v.Status {
 	case "absent":
-		return fmt.Sprintf("  %-42s  not there  (%d points, %s)", when, v.Points, v.Image)
+		return fmt.Sprintf("  %-42s  not there  (%s, %s)", when, counted(v.Points, "point"), v.Image)
 	case "unreadable":
 		return fmt.Sprintf("  %-42s  cannot be read  (%s): %s", when, v.Image, v.Error)
 	}
@@ -133,5 +133,5 @@ func (v *versionView) line() string {
 	if v.Modified != nil {
 		changed = v.Modified.Local().Format("2006-01-02 15:04:05")
 	}
-	return fmt.Sprintf("  %-42s  version %d  %s  changed %s  (%d points, %s)", when, v.Version, size(v.Size), changed, v.Points, v.Image)
+	return fmt.Sprintf("  %-42s  version %d  %s  changed %s  (%s, %s)", when, v.Version, size(v.Size), changed, counted(v.Points, "point"), v.Image)
 }
