@@ -76,6 +76,45 @@ func TestBrowse(t *testing.T) {
 	for i, k := range b.kinds {
 		b.versions(i, k, last)
 		b.looks(i, k, points[last])
+		if k.windows {
+			b.toNTFS(i, k, points[last])
+		}
+	}
+}
+
+// toNTFS copies files of NTFS to a volume of NTFS, where nothing of them is lost.
+func (b *browsed) toNTFS(i int, k lookedAt, point string) {
+	b.t.Helper()
+	names := []string{"system.ntfs_acl", "system.ntfs_attrib_be", "system.ntfs_crtime_be"}
+	tell := func(dir string) (out []string) {
+		for _, file := range []string{"attr", "attr/file", "attr/read only"} {
+			all := xattrsOf(filepath.Join(dir, file))
+			for _, name := range names {
+				value := make([]byte, 4096)
+				n, err := unix.Lgetxattr(filepath.Join(dir, file), name, value)
+				if err != nil {
+					b.t.Error(file, name, err)
+				}
+				out = append(out, fmt.Sprintf("%s %s %x", file, name, value[:max(n, 0)]))
+			}
+			out = append(out, fmt.Sprintf("%s %q", file, all["user.a stream"]))
+		}
+		return out
+	}
+	var want, got []string
+	b.use(i, func(dir string) { want = tell(dir) })
+	target := filepath.Join(b.t.TempDir(), "target.img")
+	sh(b.t, "truncate", "-s", "20M", target)
+	dev := attach(b.t, target)
+	sh(b.t, k.make[0], append(slices.Clone(k.make[1:]), dev)...)
+	mounted(b.t, k.volumeKind, dev, func(mnt string) {
+		if text := sh(b.t, ingot, b.args("cp", fmt.Sprintf("%s:%d/attr", point, i+1), mnt)...); strings.Contains(text, "Warning") {
+			b.t.Error(text)
+		}
+		got = tell(mnt)
+	})
+	if !slices.Equal(got, want) || !strings.Contains(want[5], "00000027") {
+		b.t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -325,6 +364,16 @@ func nastyTree(t *testing.T, dir string, k lookedAt) {
 	}
 	if k.unix {
 		nastyUnix(t, in)
+	}
+	if k.windows {
+		write(t, in("attr/read only"), "x")
+		must(unix.Setxattr(in("attr/read only"), "system.ntfs_attrib_be", []byte{0, 0, 0, 0x21}, 0))
+		must(unix.Setxattr(in("attr/file"), "system.ntfs_attrib_be", []byte{0, 0, 0, 0x27}, 0))
+		acl := make([]byte, 4096)
+		n, err := unix.Lgetxattr(in("attr/file"), "system.ntfs_acl", acl)
+		must(err)
+		acl[bytes.LastIndexByte(acl[:n], 5)+5] ^= 1 // another account
+		must(unix.Setxattr(in("attr/file"), "system.ntfs_acl", acl[:n], 0))
 	}
 	for i, when := range []time.Time{time.Date(1999, 1, 2, 3, 4, 5, 600, time.UTC), time.Date(2037, 5, 6, 7, 8, 9, 123456700, time.UTC), time.Date(2026, 2, 28, 23, 59, 58, 0, time.UTC)} {
 		name := in(fmt.Sprintf("times/%d", i))
