@@ -62,6 +62,12 @@ func (c *console) list(ctx context.Context, text string, o listOptions) error {
 	if !l.info.IsDir() {
 		return c.printFiles(l, []fs.FileInfo{l.info}, path.Dir(l.at), o)
 	}
+	return c.listFolder(l, o)
+}
+
+// listFolder lists a folder. What is only in its entries needs no look at the
+// files.
+func (c *console) listFolder(l *looked, o listOptions) error {
 	bad := &unreadList{c: c, l: l}
 	list, err := l.vol.Files.ReadDir(l.at)
 	if err != nil {
