@@ -45,9 +45,12 @@ func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format
 func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
+	var child *childError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &child):
+		return child.Code
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.Is(err, image.ErrPaused):

@@ -14,7 +14,10 @@ import (
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
+	var child *childError
 	switch {
+	case errors.As(err, &child):
+		return child.Hint
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
