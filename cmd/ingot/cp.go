@@ -72,7 +72,7 @@ func (c *console) copyOut(ctx context.Context, refs []string, to string, o brows
 	}
 	var items []browse.Item
 	for _, ref := range refs {
-		l, err := c.look(ctx, ref, false)
+		l, err := c.look(ctx, ref, false, true)
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func (c *console) list(ctx context.Context, text string, o listOptions) error {
 	if o.sort != "name" && o.sort != "size" && o.sort != "time" {
 		return usageError{fmt.Errorf("--sort %s: choose name, size or time", o.sort)}
 	}
-	l, err := c.openRef(ctx, text)
+	l, err := c.openRef(ctx, text, false)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,13 @@ func (h *histories) add(ctx context.Context, store dest.Store, p pointOf) error 
 		return nil
 	}
 	defer ch.Close()
+	if h.o.Hash { // a damaged index may hide blocks, which would read as zeros
+		if err := ch.CheckIndex(ctx); err != nil {
+			at.Err = err
+			h.broken(p.m.Doc, at)
+			return ctx.Err()
+		}
+	}
 	parts := FromImage(ch)
 	if h.o.Partition != "" {
 		one, err := Find(parts, h.o.Partition)
