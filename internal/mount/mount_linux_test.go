@@ -129,7 +129,7 @@ func newMounted(t *testing.T, write bool) *mounted {
 	m.tree = tree{fstest.MapFS{
 		"file":       {Data: []byte("contents"), Mode: 0o640, ModTime: when(2), Sys: &sys{id: 12, links: 2, uid: 1234, attrs: map[string][]byte{"user.a": []byte("value"), "security.capability": {1}}, access: when(9)}},
 		"same":       {Data: []byte("contents"), Mode: 0o640, ModTime: when(2), Sys: &sys{id: 12, links: 2, uid: 1234}},
-		"ä b":     {Data: []byte("setuid"), Mode: fs.ModeSetuid | 0o755},
+		"ä b":        {Data: []byte("setuid"), Mode: fs.ModeSetuid | 0o755},
 		"win":        {Data: []byte("w"), Mode: 0o666, ModTime: when(2), Sys: &windows{map[string]string{"one": "stream", "large": strings.Repeat("x", 70000)}}},
 		"abs":        {Data: []byte("/etc/passwd"), Mode: fs.ModeSymlink | 0o777},
 		"winlink":    {Data: []byte(`..\other\name`), Mode: fs.ModeSymlink | 0o777, Sys: link},
