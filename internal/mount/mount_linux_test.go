@@ -36,12 +36,11 @@ func (w written) Zero(off, n int64) error {
 
 // sys is what the files of the test's tree can do.
 type sys struct {
-	id      uint64
-	links   int
-	uid     uint32
-	attrs   map[string][]byte
-	access  time.Time
-	streams map[string]string
+	id     uint64
+	links  int
+	uid    uint32
+	attrs  map[string][]byte
+	access time.Time
 }
 
 func (s *sys) ID() uint64                         { return s.id }
