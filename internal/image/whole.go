@@ -1,0 +1,13 @@
+package image
+
+import "ingot/internal/disk"
+
+// Whole is the disk put together: its table, and its partitions in their places.
+// What the image does not hold reads as zeros and is not in the map of the used.
+func (d *ChainDisk) Whole() (*disk.Assembled, error) {
+	var contents []disk.Content
+	for _, v := range d.Partitions {
+		contents = append(contents, disk.Content{Off: v.Doc.Geometry.Start, Reader: v, Used: v.Stored()})
+	}
+	return d.Layout.Assemble(contents...)
+}
