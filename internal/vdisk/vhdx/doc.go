@@ -9,9 +9,9 @@
 // the file or its parents hold, and all bytes outside of it read as zeros.
 //
 // Write makes a dynamic disk of a block.Reader and a map of what matters in it:
-// windows of one mebibyte are read by several goroutines, and written in their
-// order behind each other; blocks that are free or all zeros get no place. The
-// headers come last, so that a file that was not finished is none.
+// pieces of up to a mebibyte are read by several goroutines and written in their
+// order; blocks that are free or all zeros get no place. The headers come last,
+// so that a file that was not finished is none.
 //
 // What it does not promise: it does not write into existing files, does not
 // write differencing disks, does not check that no two blocks share a place,

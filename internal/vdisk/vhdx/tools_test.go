@@ -82,7 +82,7 @@ func sameAs(t testing.TB, d block.Reader, used block.Map, raw string) {
 			t.Fatal(err)
 		}
 		for c := range block.Chunks(block.Extents{e}, int64(len(a))) {
-			if _, err := f.ReadAt(a[:c.Len], c.Off); err != nil || !allZero(a[:c.Len]) {
+			if _, err := f.ReadAt(a[:c.Len], c.Off); err != nil || !block.Zeros(a[:c.Len]) {
 				t.Fatalf("%v holds data and is not in the used map (%v)", c, err)
 			}
 		}
@@ -169,7 +169,7 @@ func writeFile(t testing.TB, o Options, r block.Reader, used block.Map) string {
 	}
 	defer f.Close()
 	var told int64
-	if err := Write(context.Background(), f, o, r, used, func(n int64) { told += n }); err != nil {
+	if err := Write(context.Background(), f, r.Size(), r, used, o, func(n int64) { told += n }); err != nil {
 		t.Fatal(err)
 	}
 	if want, err := block.Bytes(used); err != nil || told != want {

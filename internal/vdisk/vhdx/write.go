@@ -1,7 +1,6 @@
 package vhdx
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -43,21 +42,19 @@ type Options struct {
 	PhysicalSector int64
 }
 
-// Target is the file that Write fills: a new, empty one. *os.File is one.
-type Target interface {
-	io.WriterAt
-	Truncate(size int64) error
-}
-
-// Write makes a dynamic VHDX of the bytes of r that lie in used; all others
-// read as zeros. A size that is no multiple of a sector is rounded up. The bytes
-// of used that were dealt with are told to progress (which may be nil) as they
-// go. The file is not synced. When Write fails, what is in w is no VHDX.
-func Write(ctx context.Context, w Target, o Options, r block.Reader, used block.Map, progress func(n int64)) error {
-	if err := o.complete(r.Size()); err != nil {
+// Write makes a dynamic VHDX of the disk r in w: of its size bytes those that
+// used holds and that are not zeros; all others read as zeros. w must be empty or
+// read as zeros, and is not synced. size is a multiple of the sector. progress is
+// told how many bytes of used are done, and may be nil. The file begins to be a
+// VHDX with the last writes.
+func Write(ctx context.Context, w io.WriterAt, size int64, r block.Reader, used block.Map, opts Options, progress func(int64)) error {
+	if err := opts.complete(size); err != nil {
 		return fmt.Errorf("write VHDX: %w", err)
 	}
-	k := newWriter(w, o, r.Size())
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	k := newWriter(w, opts, size)
 	if err := k.copy(ctx, r, used, progress); err != nil {
 		return fmt.Errorf("write VHDX: %w", err)
 	}
@@ -86,6 +83,8 @@ func (o *Options) complete(size int64) error {
 		return fmt.Errorf("blocks of %d bytes: only powers of two from 1 to 256 MiB can be", o.BlockSize)
 	case size <= 0 || size > maxDisk:
 		return fmt.Errorf("a disk of %d bytes: up to 64 TiB can be", size)
+	case size%o.Sector != 0:
+		return fmt.Errorf("a disk of %d bytes with sectors of %d", size, o.Sector)
 	case size/o.BlockSize > maxTable/16:
 		return fmt.Errorf("blocks of %d bytes are too small for a disk of %d bytes", o.BlockSize, size)
 	}
@@ -94,7 +93,7 @@ func (o *Options) complete(size int64) error {
 
 // writer is a file in the making.
 type writer struct {
-	w     Target
+	w     io.WriterAt
 	o     Options
 	size  int64 // of the virtual disk
 	table []byte
@@ -102,9 +101,9 @@ type writer struct {
 	next  int64 // where the next block goes
 }
 
-func newWriter(w Target, o Options, size int64) *writer {
-	k := &writer{w: w, o: o, size: (size + o.Sector - 1) / o.Sector * o.Sector, ratio: chunkSectors * o.Sector / o.BlockSize}
-	n := (k.size + o.BlockSize - 1) / o.BlockSize
+func newWriter(w io.WriterAt, o Options, size int64) *writer {
+	k := &writer{w: w, o: o, size: size, ratio: chunkSectors * o.Sector / o.BlockSize}
+	n := (size + o.BlockSize - 1) / o.BlockSize
 	k.table = make([]byte, 8*(n+(n-1)/k.ratio))
 	k.next = batAt + k.batLength()
 	return k
@@ -112,129 +111,68 @@ func newWriter(w Target, o Options, size int64) *writer {
 
 func (k *writer) batLength() int64 { return (int64(len(k.table)) + mib - 1) / mib * mib }
 
-// piece is a window on its way from the source to the file.
-type piece struct {
-	off  int64
-	buf  []byte // window bytes
-	data []byte // those that were read, from off on
-	used []block.Extent
-	sum  int64
+// load is one piece of the disk on its way, and what of it is to be stored,
+// relative to the piece.
+type load struct {
+	piece block.Piece
+	buf   []byte
+	keep  []block.Extent
 }
 
-// copy moves what is used, in windows.
+// copy takes the used pieces of the disk through the pipeline.
 func (k *writer) copy(ctx context.Context, r block.Reader, used block.Map, progress func(int64)) error {
-	next, stop := iter.Pull2(windows(block.Clip(used, 0, r.Size())))
+	next, stop := iter.Pull2(block.Pieces(used, grain, window, min(k.size, r.Size())))
 	defer stop()
-	return pipeline.Run(ctx, pipeline.Items(window), pipeline.Stages[piece]{
-		New: func() *piece { return &piece{buf: make([]byte, window)} },
-		Read: func(p *piece) error {
-			es, err, ok := next()
-			if !ok {
+	return pipeline.Run(ctx, pipeline.Items(window), pipeline.Stages[load]{
+		New: func() *load { return &load{buf: make([]byte, window)} },
+		Read: func(it *load) (err error) {
+			var ok bool
+			if it.piece, err, ok = next(); !ok {
 				return io.EOF
 			}
-			p.used = append(p.used[:0], es...)
 			return err
 		},
-		Work: func(p *piece) error { return p.read(r) },
-		Write: func(p *piece) error {
-			if progress != nil {
-				defer progress(p.sum)
+		Work: func(it *load) error {
+			if err := it.piece.Load(r, it.buf); err != nil {
+				return err
 			}
-			return k.put(p)
+			it.sift()
+			return nil
+		},
+		Write: func(it *load) error {
+			for _, e := range it.keep {
+				if err := k.put(it.piece.Off+e.Off, it.buf[e.Off:e.End()]); err != nil {
+					return err
+				}
+			}
+			progress(it.piece.Bytes())
+			return nil
 		},
 	})
 }
 
-// windows cuts a map at the borders of windows: all extents of one at a time, in
-// a slice that is used again.
-func windows(m block.Map) iter.Seq2[[]block.Extent, error] {
-	return func(yield func([]block.Extent, error) bool) {
-		var es []block.Extent
-		for e, err := range m.Extents() {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for e.Len > 0 {
-				if len(es) > 0 && es[0].Off/window != e.Off/window {
-					if !yield(es, nil) {
-						return
-					}
-					es = es[:0]
-				}
-				part := block.Extent{Off: e.Off, Len: min(e.Len, window-e.Off%window)}
-				es = append(es, part)
-				e = block.Extent{Off: part.End(), Len: e.Len - part.Len}
-			}
-		}
-		if len(es) > 0 {
-			yield(es, nil)
-		}
-	}
-}
-
-// read fills the piece: with one request from its first used byte to its last,
-// or where that fails, and what is free may be why, with one for each extent.
-// What is free becomes zeros.
-func (p *piece) read(r block.Reader) error {
-	first, last := p.used[0].Off, p.used[len(p.used)-1].End()
-	p.off, p.data = first, p.buf[:last-first]
-	if err := readFull(r, p.data, first); err == nil {
-		p.blank()
-		return nil
-	} else if len(p.used) == 1 {
-		return err
-	}
-	clear(p.data)
-	for _, e := range p.used {
-		if err := readFull(r, p.data[e.Off-first:][:e.Len], e.Off); err != nil {
-			return err
-		}
-	}
-	p.blank()
-	return nil
-}
-
-// blank sets what lies between the extents to zeros, and sums the extents.
-func (p *piece) blank() {
-	p.sum = 0
-	end := p.off
-	for _, e := range p.used {
-		clear(p.data[end-p.off : e.Off-p.off])
-		end = e.End()
-		p.sum += e.Len
-	}
-}
-
-// put writes those grains of a piece that are not zeros.
-func (k *writer) put(p *piece) error {
-	for from := 0; from < len(p.data); {
-		to := from
-		for to < len(p.data) && !allZero(p.data[to:min(to+grain, len(p.data))]) {
-			to = min(to+grain, len(p.data))
-		}
-		if to == from {
-			from += grain
+// sift finds the stretches of grains that are not zeros.
+func (it *load) sift() {
+	it.keep = it.keep[:0]
+	for off := int64(0); off < it.piece.Len; off += grain {
+		e := block.Extent{Off: off, Len: min(grain, it.piece.Len-off)}
+		if block.Zeros(it.buf[e.Off:e.End()]) {
 			continue
 		}
-		off := p.off + int64(from)
-		if _, err := k.w.WriteAt(p.data[from:to], k.place(off)); err != nil {
-			return fmt.Errorf("write %d bytes of the disk's byte %d: %w", to-from, off, err)
+		if n := len(it.keep); n > 0 && it.keep[n-1].End() == e.Off {
+			it.keep[n-1].Len += e.Len
+		} else {
+			it.keep = append(it.keep, e)
 		}
-		from = to
 	}
-	return nil
 }
 
-func allZero(b []byte) bool {
-	var zeros [4 * kib]byte
-	for len(b) > len(zeros) {
-		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
-			return false
-		}
-		b = b[len(zeros):]
+// put stores bytes of the disk, which lie in one block.
+func (k *writer) put(off int64, b []byte) error {
+	if _, err := k.w.WriteAt(b, k.place(off)); err != nil {
+		return fmt.Errorf("store %d bytes of byte %d of the disk: %w", len(b), off, err)
 	}
-	return bytes.Equal(b, zeros[:len(b)])
+	return nil
 }
 
 // place is where a byte of the disk goes; its block gets a place if it has none.
@@ -252,21 +190,17 @@ func (k *writer) place(off int64) int64 {
 
 // finish writes everything that is not a block, the headers last.
 func (k *writer) finish() error {
-	if err := k.w.Truncate(k.next); err != nil {
-		return err
-	}
-	regions := k.regionTable()
+	regions, file, data := k.regionTable(), newGUID(), newGUID()
 	parts := []struct {
 		off int64
 		b   []byte
 	}{
+		{k.next - 1, []byte{0}}, // a block has its whole size in the file
 		{batAt, k.table}, {metadataAt, k.metadata()},
 		{regionAt0, regions}, {regionAt1, regions},
 		{0, append([]byte(fileMark), encodeUTF16(creator)...)},
-		{headerAt0, nil}, {headerAt1, nil},
+		{headerAt0, headerBytes(1, file, data)}, {headerAt1, headerBytes(2, file, data)},
 	}
-	file, data := newGUID(), newGUID()
-	parts[5].b, parts[6].b = headerBytes(1, file, data), headerBytes(2, file, data)
 	for _, p := range parts {
 		if _, err := k.w.WriteAt(p.b, p.off); err != nil {
 			return err
