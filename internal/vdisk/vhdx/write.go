@@ -99,6 +99,7 @@ type writer struct {
 	table []byte
 	ratio int64
 	next  int64 // where the next block goes
+	end   int64 // of what was written so far
 }
 
 func newWriter(w io.WriterAt, o Options, size int64) *writer {
@@ -169,9 +170,11 @@ func (it *load) sift() {
 
 // put stores bytes of the disk, which lie in one block.
 func (k *writer) put(off int64, b []byte) error {
-	if _, err := k.w.WriteAt(b, k.place(off)); err != nil {
+	at := k.place(off)
+	if _, err := k.w.WriteAt(b, at); err != nil {
 		return fmt.Errorf("store %d bytes of byte %d of the disk: %w", len(b), off, err)
 	}
+	k.end = max(k.end, at+int64(len(b)))
 	return nil
 }
 
@@ -190,12 +193,16 @@ func (k *writer) place(off int64) int64 {
 
 // finish writes everything that is not a block, the headers last.
 func (k *writer) finish() error {
+	if k.end < k.next { // a block has its whole size in the file
+		if _, err := k.w.WriteAt([]byte{0}, k.next-1); err != nil {
+			return err
+		}
+	}
 	regions, file, data := k.regionTable(), newGUID(), newGUID()
 	parts := []struct {
 		off int64
 		b   []byte
 	}{
-		{k.next - 1, []byte{0}}, // a block has its whole size in the file
 		{batAt, k.table}, {metadataAt, k.metadata()},
 		{regionAt0, regions}, {regionAt1, regions},
 		{0, append([]byte(fileMark), encodeUTF16(creator)...)},
