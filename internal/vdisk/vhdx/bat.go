@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"ingot/internal/block"
+	"ingot/internal/diskchain"
 )
 
 // States of a block of payload ([MS-VHDX] 2.5.1.1), and of a block of bitmap,
@@ -59,7 +60,7 @@ func (d *Disk) entry(b int64) (batEntry, error) {
 }
 
 func (d *Disk) tableEntry(p []byte, index int64) error {
-	if err := readFull(d.tables, p, d.bat.off+8*index); err != nil {
+	if err := diskchain.Full(d.tables, p, d.bat.off+8*index); err != nil {
 		return fmt.Errorf("VHDX: block table: %w", err)
 	}
 	return nil
@@ -86,69 +87,25 @@ func (d *Disk) parse(v uint64, b int64) (batEntry, error) {
 // bitmap reads the bits of the sectors that [in, in+n) of a block touches. The
 // first bit is that of sector first of the block, bit first%8 of the first
 // byte: blocks begin with a byte of their own.
-func (d *Disk) bitmap(b, in, n int64) (bits []byte, first int64, err error) {
+func (d *Disk) bitmap(b, in, n int64) (bits diskchain.Bitmap, first int64, err error) {
 	r := d.ratio()
 	var raw [8]byte
 	if err := d.tableEntry(raw[:], (b/r+1)*(r+1)-1); err != nil {
-		return nil, 0, err
+		return bits, 0, err
 	}
 	v := binary.LittleEndian.Uint64(raw[:])
 	off := int64(v &^ (mib - 1))
 	if v&7 != statePresent || v&batReserved != 0 || off < sectionSize || off > d.m.size-bitmapSize {
-		return nil, 0, fmt.Errorf("VHDX: block table: entry of the bitmap of chunk %d is %#x, and block %d needs it", b/r, v, b)
+		return bits, 0, fmt.Errorf("VHDX: block table: entry of the bitmap of chunk %d is %#x, and block %d needs it", b/r, v, b)
 	}
 	first = in / d.meta.logical
 	last := (in + n + d.meta.logical - 1) / d.meta.logical
 	from := b % r * (d.meta.block / d.meta.logical / 8)
-	bits = make([]byte, (last+7)/8-first/8)
-	if err := readFull(d.tables, bits, off+from+first/8); err != nil {
-		return nil, 0, fmt.Errorf("VHDX: bitmap of block %d: %w", b, err)
+	bits.Bytes = make([]byte, (last+7)/8-first/8)
+	if err := diskchain.Full(d.tables, bits.Bytes, off+from+first/8); err != nil {
+		return bits, 0, fmt.Errorf("VHDX: bitmap of block %d: %w", b, err)
 	}
 	return bits, first, nil
-}
-
-// run is a stretch of equal bits of a bitmap: sectors from, counted from where
-// the walk began.
-type run struct {
-	from, len int64
-	here      bool
-}
-
-// runs gives the stretches of equal bits among n bits from bit skip on, the
-// lowest bit of a byte first.
-func runs(bits []byte, skip, n int64) iter.Seq[run] {
-	bit := func(i int64) bool { return bits[(skip+i)/8]>>((skip+i)%8)&1 != 0 }
-	return func(yield func(run) bool) {
-		for i := int64(0); i < n; {
-			r := run{i, 0, bit(i)}
-			for i < n && bit(i) == r.here {
-				if whole := (skip + i) % 8; whole == 0 && n-i >= 8 && bits[(skip+i)/8] == fill(r.here) {
-					i += 8
-					continue
-				}
-				i++
-			}
-			r.len = i - r.from
-			if !yield(r) {
-				return
-			}
-		}
-	}
-}
-
-// fill is a byte of equal bits.
-func fill(set bool) byte {
-	if set {
-		return 0xff
-	}
-	return 0
-}
-
-// blocks is the map of those bytes whose state in one file says so: of a block
-// that is here in part, the sectors that are here.
-type blocks struct {
-	d    *Disk
-	keep func(state int) bool
 }
 
 // isHeld is true for blocks whose bytes are in the file.
@@ -157,39 +114,40 @@ func isHeld(state int) bool { return state == statePresent }
 // isDecided is true for blocks for which no parent is asked.
 func isDecided(state int) bool { return state != stateAbsent && state != statePartial }
 
-// Extents implements block.Map. It walks the block table once.
-func (m blocks) Extents() iter.Seq2[block.Extent, error] {
-	return func(yield func(block.Extent, error) bool) {
-		j := joiner{yield: yield}
-		for b, e := range m.d.walk(&j.err) {
-			if m.keep(e.state) {
-				off := b * m.d.meta.block
-				j.add(block.Extent{Off: off, Len: min(m.d.meta.block, m.d.meta.size-off)})
-			} else if e.state == statePartial {
-				j.err = m.partial(b, &j)
-			}
-			if j.err != nil || j.left {
-				break
+// blocks is the map of those bytes whose state in this file is to be kept, and of
+// a block that is here in part, of the sectors that are here. It walks the block
+// table.
+func (d *Disk) blocks(keep func(state int) bool) block.Map {
+	return block.Joined(func(add func(block.Extent) bool) error {
+		var err error
+		for b, e := range d.walk(&err) {
+			off := b * d.meta.block
+			all := block.Extent{Off: off, Len: min(d.meta.block, d.meta.size-off)}
+			if e.state == statePartial {
+				if more, err := d.partial(b, all, add); !more || err != nil {
+					return err
+				}
+			} else if keep(e.state) && !add(all) {
+				return nil
 			}
 		}
-		j.end()
-	}
+		return err
+	})
 }
 
-// partial adds the sectors of a block that are here.
-func (m blocks) partial(b int64, j *joiner) error {
-	off := b * m.d.meta.block
-	n := min(m.d.meta.block, m.d.meta.size-off)
-	bits, _, err := m.d.bitmap(b, 0, n)
+// partial adds the sectors of a block that are here, and says whether more is
+// wanted.
+func (d *Disk) partial(b int64, all block.Extent, add func(block.Extent) bool) (bool, error) {
+	bits, _, err := d.bitmap(b, 0, all.Len)
 	if err != nil {
-		return err
+		return false, err
 	}
-	for r := range runs(bits, 0, n/m.d.meta.logical) {
-		if r.here {
-			j.add(block.Extent{Off: off + r.from*m.d.meta.logical, Len: r.len * m.d.meta.logical})
+	for r := range bits.Runs(0, all.Len/d.meta.logical) {
+		if r.Set && !add(block.Extent{Off: all.Off + r.From*d.meta.logical, Len: r.Len * d.meta.logical}) {
+			return false, nil
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // walk gives the entries of all blocks. It ends early with an error in err.
@@ -212,37 +170,5 @@ func (d *Disk) walk(err *error) iter.Seq2[int64, batEntry] {
 				return
 			}
 		}
-	}
-}
-
-// joiner yields extents that touch as one.
-type joiner struct {
-	yield func(block.Extent, error) bool
-	cur   block.Extent
-	err   error
-	left  bool // the walk was left by the one who asked for it
-}
-
-func (j *joiner) add(e block.Extent) {
-	if j.left {
-		return
-	}
-	if j.cur.Len > 0 && j.cur.End() == e.Off {
-		j.cur.Len += e.Len
-		return
-	}
-	if j.cur.Len > 0 && !j.yield(j.cur, nil) {
-		j.left = true
-	}
-	j.cur = e
-}
-
-// end yields what is left, or the error.
-func (j *joiner) end() {
-	switch {
-	case j.left:
-	case j.cur.Len > 0 && !j.yield(j.cur, nil):
-	case j.err != nil:
-		j.yield(block.Extent{}, j.err)
 	}
 }

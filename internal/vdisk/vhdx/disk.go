@@ -6,11 +6,8 @@ import (
 	"io"
 
 	"ingot/internal/block"
+	"ingot/internal/diskchain"
 )
-
-// Opener opens another file of a chain by its path, which was made of the path
-// of the file that names it (see Open).
-type Opener = func(path string) (r io.ReaderAt, size int64, c io.Closer, err error)
 
 // Disk is a virtual disk: a block.Reader of its bytes.
 type Disk struct {
@@ -24,12 +21,11 @@ type Disk struct {
 	closer io.Closer // of this file; nil for the one that was given to Open
 }
 
-// Open reads the disk in a file of size bytes. Its parents are looked for by
-// their paths relative to path, then beside it by their names, then by the
-// local absolute paths that the file names, and opened with open; a disk
-// without parents needs neither. The file must not change as long as the Disk
+// Open reads the disk in a file of size bytes. Its parents are looked for where
+// diskchain.Places says, from path on, and opened with open; a disk without
+// parents needs neither. The file must not change as long as the Disk
 // is in use; it is not closed by Close.
-func Open(r io.ReaderAt, size int64, path string, open Opener) (*Disk, error) {
+func Open(r io.ReaderAt, size int64, path string, open diskchain.Opener) (*Disk, error) {
 	d, err := openFile(r, size, path)
 	if err != nil {
 		return nil, fmt.Errorf("VHDX: %w", err)
@@ -43,7 +39,7 @@ func Open(r io.ReaderAt, size int64, path string, open Opener) (*Disk, error) {
 // openFile reads what one file says, without its parents.
 func openFile(r io.ReaderAt, size int64, path string) (*Disk, error) {
 	mark := make([]byte, len(fileMark))
-	if err := readFull(r, mark, 0); err != nil {
+	if err := diskchain.Full(r, mark, 0); err != nil {
 		return nil, err
 	}
 	if !Probe(mark) {
@@ -188,10 +184,10 @@ func (d *Disk) readPartial(p []byte, b, in int64, e batEntry) error {
 		return err
 	}
 	end := in + int64(len(p))
-	for r := range runs(bits, first%8, (end+d.meta.logical-1)/d.meta.logical-first) {
-		lo, hi := max((first+r.from)*d.meta.logical, in), min((first+r.from+r.len)*d.meta.logical, end)
+	for r := range bits.Runs(first%8, (end+d.meta.logical-1)/d.meta.logical-first) {
+		lo, hi := max((first+r.From)*d.meta.logical, in), min((first+r.From+r.Len)*d.meta.logical, end)
 		part := p[lo-in : hi-in]
-		if r.here {
+		if r.Set {
 			err = d.payload(part, b, e.off+lo)
 		} else {
 			err = d.fromParent(part, b*d.meta.block+lo)
@@ -207,8 +203,8 @@ func (d *Disk) readPartial(p []byte, b, in int64, e batEntry) error {
 // read as zeros; bytes inside may be zeros as well.
 func (d *Disk) Used() block.Map {
 	if d.parent == nil {
-		return blocks{d, isHeld}
+		return d.blocks(isHeld)
 	}
 	below := block.Clip(d.parent.Used(), 0, d.meta.size)
-	return block.Merge(blocks{d, isHeld}, block.Subtract(below, blocks{d, isDecided}))
+	return block.Merge(d.blocks(isHeld), block.Subtract(below, d.blocks(isDecided)))
 }

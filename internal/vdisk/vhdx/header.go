@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+
+	"ingot/internal/diskchain"
 )
 
 // Places and sizes of the header section ([MS-VHDX] 2.2), in bytes.
@@ -57,7 +59,7 @@ func readHeader(r io.ReaderAt) (header, error) {
 	var raw [2][]byte
 	for i, at := range []int64{headerAt0, headerAt1} {
 		raw[i] = make([]byte, headerSize)
-		if errs[i] = readFull(r, raw[i], at); errs[i] == nil {
+		if errs[i] = diskchain.Full(r, raw[i], at); errs[i] == nil {
 			heads[i], errs[i] = parseHeader(raw[i])
 		}
 		if errs[i] != nil {
@@ -120,7 +122,7 @@ func readRegions(r io.ReaderAt) (regions, error) {
 	var errs []error
 	for _, at := range []int64{regionAt0, regionAt1} {
 		b := make([]byte, tableSize)
-		err := readFull(r, b, at)
+		err := diskchain.Full(r, b, at)
 		var all []region
 		if err == nil {
 			all, err = parseRegions(b)
@@ -185,16 +187,4 @@ func chooseRegions(all []region) (regions, error) {
 		return out, errors.New("region table: a disk has a block table and metadata, and one of them is missing")
 	}
 	return out, nil
-}
-
-// readFull fills p from off.
-func readFull(r io.ReaderAt, p []byte, off int64) error {
-	n, err := r.ReadAt(p, off)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("read %d bytes at byte %d: %w", len(p), off, err)
 }

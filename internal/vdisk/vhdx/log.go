@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"ingot/internal/block"
+	"ingot/internal/diskchain"
 )
 
 // Marks and sizes of the log ([MS-VHDX] 2.3).
@@ -36,7 +37,9 @@ type ring struct {
 func (g *ring) at(pos int64) int64 { return g.off + pos%g.len }
 
 // sector reads the sector at a place in the ring.
-func (g *ring) sector(b []byte, pos int64) error { return readFull(g.r, b[:sectorSize], g.at(pos)) }
+func (g *ring) sector(b []byte, pos int64) error {
+	return diskchain.Full(g.r, b[:sectorSize], g.at(pos))
+}
 
 // entry is the header of a log entry ([MS-VHDX] 2.3.1.1); pos, size and tail are
 // bytes in the ring.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf16"
+
+	"ingot/internal/diskchain"
 )
 
 // Limits of a virtual disk ([MS-VHDX] 2.6.2), in bytes.
@@ -45,7 +47,7 @@ type item struct {
 func readMetadata(m *image, g region) (metadata, error) {
 	var out metadata
 	b := make([]byte, tableSize)
-	if err := readFull(m, b, g.off); err != nil {
+	if err := diskchain.Full(m, b, g.off); err != nil {
 		return out, err
 	}
 	items, err := parseTable(b, g.len)
@@ -61,7 +63,7 @@ func readMetadata(m *image, g region) (metadata, error) {
 			return nil, fmt.Errorf("item %v of %d bytes", id, it.len)
 		}
 		b := make([]byte, it.len)
-		return b, readFull(m, b, g.off+it.off)
+		return b, diskchain.Full(m, b, g.off+it.off)
 	}
 	if err := out.numbers(get); err != nil || !out.hasParent {
 		return out, err

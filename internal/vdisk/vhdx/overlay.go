@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"ingot/internal/block"
+	"ingot/internal/diskchain"
 )
 
 // pageSize is what the log changes at a time.
@@ -41,7 +42,7 @@ func (m *image) ReadAt(p []byte, off int64) (int, error) {
 		return 0, errOutside
 	}
 	if n := min(int64(len(p)), max(m.real-off, 0)); n > 0 {
-		if err := readFull(m.r, p[:n], off); err != nil {
+		if err := diskchain.Full(m.r, p[:n], off); err != nil {
 			return 0, err
 		}
 		clear(p[n:])
@@ -82,7 +83,7 @@ func (m *image) page(l logPage) ([]byte, error) {
 	b := make([]byte, pageSize)
 	copy(b, l.lead[:])
 	copy(b[pageSize-4:], l.tail[:])
-	if err := readFull(m.r, b[8:pageSize-4], l.off); err != nil {
+	if err := diskchain.Full(m.r, b[8:pageSize-4], l.off); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	return b, nil

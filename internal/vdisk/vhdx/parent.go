@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
-)
 
-// maxChain is the number of files a chain may have.
-const maxChain = 64
+	"ingot/internal/diskchain"
+)
 
 // Keys of a parent locator ([MS-VHDX] 2.6.2.6.3).
 const (
@@ -20,11 +18,11 @@ const (
 )
 
 // openParents opens the chain below d, one file after the other.
-func (d *Disk) openParents(open Opener) error {
+func (d *Disk) openParents(open diskchain.Opener) error {
 	seen := map[string]bool{clean(d.path): true}
 	for child, depth := d, 1; child.meta.hasParent; child, depth = child.parent, depth+1 {
-		if depth >= maxChain {
-			return fmt.Errorf("more than %d files stand on each other", maxChain)
+		if depth >= diskchain.MaxDepth {
+			return fmt.Errorf("more than %d files stand on each other", diskchain.MaxDepth)
 		}
 		if open == nil {
 			return fmt.Errorf("the disk is the difference to %s, which cannot be opened here", child.parentName())
@@ -64,8 +62,8 @@ func (d *Disk) parentName() string {
 
 // openParent takes the first of the places that hold a disk with the right
 // identity.
-func (d *Disk) openParent(open Opener) (*Disk, error) {
-	places := parentPlaces(d.path, d.meta.locator[keyRelative], d.meta.locator[keyAbsolute], d.meta.locator[keyVolume])
+func (d *Disk) openParent(open diskchain.Opener) (*Disk, error) {
+	places := diskchain.Places(d.path, d.meta.locator[keyRelative], d.meta.locator[keyAbsolute], d.meta.locator[keyVolume])
 	if len(places) == 0 {
 		return nil, fmt.Errorf("it names none that may be opened (%s)", d.parentName())
 	}
@@ -80,7 +78,7 @@ func (d *Disk) openParent(open Opener) (*Disk, error) {
 	return nil, errors.Join(errs...)
 }
 
-func (d *Disk) tryParent(open Opener, path string) (*Disk, error) {
+func (d *Disk) tryParent(open diskchain.Opener, path string) (*Disk, error) {
 	r, size, c, err := open(path)
 	if err != nil {
 		return nil, err
@@ -108,49 +106,4 @@ func (d *Disk) isChildOf(p *Disk) error {
 		return nil
 	}
 	return fmt.Errorf("it is not the parent, or it was written to since: its state is %v, and %s stands on %q", p.head.dataWrite, d.name(), one)
-}
-
-// parentPlaces are the paths to try for a parent: relative to the folder of the
-// child, by its name alone in that folder, and as a local absolute path. Paths
-// of other machines (\\server\...) are not tried: a file from anywhere must not
-// make this machine log on there.
-func parentPlaces(child, relative string, absolute ...string) []string {
-	dir := filepath.Dir(child)
-	var out []string
-	add := func(p string) {
-		for _, o := range out {
-			if o == p {
-				return
-			}
-		}
-		out = append(out, p)
-	}
-	if rel := slashed(relative); rel != "" && !isAbsolute(relative) {
-		add(filepath.Join(dir, filepath.FromSlash(rel)))
-	}
-	for _, name := range append([]string{relative}, absolute...) {
-		if base := slashed(name); base != "" && !strings.HasSuffix(base, "/") {
-			add(filepath.Join(dir, base[strings.LastIndexByte(base, '/')+1:]))
-		}
-	}
-	for _, a := range absolute {
-		if isLocal(a) {
-			add(a)
-		}
-	}
-	return out
-}
-
-func slashed(p string) string { return strings.ReplaceAll(strings.TrimRight(p, "\x00"), `\`, "/") }
-
-func isAbsolute(p string) bool {
-	return strings.HasPrefix(slashed(p), "/") || len(p) > 1 && p[1] == ':'
-}
-
-// isLocal is true for C:\... and \\?\Volume{...}\..., the latter also with a
-// drive letter.
-func isLocal(p string) bool {
-	s := strings.ToLower(slashed(p))
-	s = strings.TrimPrefix(s, "//?/")
-	return len(s) > 2 && s[1] == ':' && s[2] == '/' || strings.HasPrefix(s, "volume{") && isAbsolute(p)
 }
