@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -32,8 +33,10 @@ func bits(t *testing.T, m Map, size int64) []bool {
 
 type bytesReader []byte
 
-func (b bytesReader) Size() int64                             { return int64(len(b)) }
-func (b bytesReader) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(b).ReadAt(p, off) }
+func (b bytesReader) Size() int64 { return int64(len(b)) }
+func (b bytesReader) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(b).ReadAt(p, off)
+}
 
 func TestPieces(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -106,5 +109,18 @@ func TestIntersectAndShift(t *testing.T) {
 				t.Fatalf("byte %d of %v shifted: %v", i, a, moved[i])
 			}
 		}
+	}
+}
+
+func TestFilled(t *testing.T) {
+	buf := make([]byte, 100)
+	p := Piece{Extent: Extent{1000, 95}}
+	for _, at := range []int{3, 12, 44, 94} {
+		buf[at] = 1
+	}
+	buf[97] = 1 // behind the piece
+	want := []Extent{{0, 20}, {40, 10}, {90, 5}}
+	if got := p.Filled(buf, 10, nil); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
