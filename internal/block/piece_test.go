@@ -32,8 +32,10 @@ func bits(t *testing.T, m Map, size int64) []bool {
 
 type bytesReader []byte
 
-func (b bytesReader) Size() int64                             { return int64(len(b)) }
-func (b bytesReader) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(b).ReadAt(p, off) }
+func (b bytesReader) Size() int64 { return int64(len(b)) }
+func (b bytesReader) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(b).ReadAt(p, off)
+}
 
 func TestPieces(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
