@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -140,5 +141,18 @@ func TestCursorWithin(t *testing.T) {
 				t.Fatalf("byte %d of %v: %v", i, m, got[i])
 			}
 		}
+	}
+}
+
+func TestFilled(t *testing.T) {
+	buf := make([]byte, 100)
+	p := Piece{Extent: Extent{1000, 95}}
+	for _, at := range []int{3, 12, 44, 94} {
+		buf[at] = 1
+	}
+	buf[97] = 1 // behind the piece
+	want := []Extent{{0, 20}, {40, 10}, {90, 5}}
+	if got := p.Filled(buf, 10, nil); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/vdisk/qcow2"
 	"ingot/internal/vdisk/raw"
+	"ingot/internal/vdisk/vhd"
 	"ingot/internal/vdisk/vhdx"
 	"ingot/internal/vdisk/vmdk"
 )
@@ -85,14 +86,18 @@ func (fs *files) open(path, format string, asIs bool) (*Disk, error) {
 		return fs.raw(f)
 	}
 	head := make([]byte, min(probeSize, f.Size()))
+	tail := make([]byte, min(512, f.Size()))
 	if _, err := f.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
-	return fs.probe(f, head)
+	if _, err := f.ReadAt(tail, f.Size()-int64(len(tail))); err != nil {
+		return nil, err
+	}
+	return fs.probe(f, head, tail)
 }
 
-// probe goes by how the file begins.
-func (fs *files) probe(f *file, head []byte) (*Disk, error) {
+// probe goes by how the file begins and, for a VHD of full size, ends.
+func (fs *files) probe(f *file, head, tail []byte) (*Disk, error) {
 	switch {
 	case qcow2.Is(head):
 		im, err := qcow2.Open(f, f.Size(), fs.named(f))
@@ -114,6 +119,20 @@ func (fs *files) probe(f *file, head []byte) (*Disk, error) {
 		out := &Disk{Format: VHDX, Kind: d.Kind(), Sector: d.LogicalSector(), Reader: d, used: d.Used()}
 		if d.Replayed() {
 			out.Notes = append(out.Notes, "the disk was not closed by the one that wrote it last: its log was replayed in memory")
+		}
+		return out, nil
+	}
+	if vhd.Probe(head, tail) {
+		d, err := vhd.Open(f, f.Size(), f.path, fs.parent)
+		if err != nil {
+			return nil, err
+		}
+		out := &Disk{Format: VHD, Kind: d.Kind(), Sector: d.LogicalSector(), Reader: d, used: d.Used()}
+		if d.Kind() == "fixed" {
+			out.used = block.Intersect(d.Used(), f.used(), d.Size())
+		}
+		if d.Torn() {
+			out.Notes = append(out.Notes, "the end of the file is missing or damaged: its copy at the front was used")
 		}
 		return out, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/vdisk/qcow2"
 	"ingot/internal/vdisk/raw"
+	"ingot/internal/vdisk/vhd"
 	"ingot/internal/vdisk/vhdx"
 	"ingot/internal/vdisk/vmdk"
 )
@@ -83,6 +84,8 @@ func Write(ctx context.Context, f *os.File, t Target, r block.Reader, used block
 	switch t.Format {
 	case VHDX:
 		return vhdx.Write(ctx, f, t.Size, r, used, vhdx.Options{Sector: t.Sector}, progress)
+	case VHD, VHDFixed:
+		return vhd.Write(ctx, f, t.Size, r, used, vhd.Options{Fixed: t.Format == VHDFixed}, progress)
 	case QCOW2:
 		return qcow2.Write(ctx, f, t.Size, r, used, qcow2.Options{Compress: t.Compress}, progress)
 	case VMDK:

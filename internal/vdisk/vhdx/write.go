@@ -137,7 +137,7 @@ func (k *writer) copy(ctx context.Context, r block.Reader, used block.Map, progr
 			if err := it.piece.Load(r, it.buf); err != nil {
 				return err
 			}
-			it.sift()
+			it.keep = it.piece.Filled(it.buf, grain, it.keep[:0])
 			return nil
 		},
 		Write: func(it *load) error {
@@ -150,22 +150,6 @@ func (k *writer) copy(ctx context.Context, r block.Reader, used block.Map, progr
 			return nil
 		},
 	})
-}
-
-// sift finds the stretches of grains that are not zeros.
-func (it *load) sift() {
-	it.keep = it.keep[:0]
-	for off := int64(0); off < it.piece.Len; off += grain {
-		e := block.Extent{Off: off, Len: min(grain, it.piece.Len-off)}
-		if block.Zeros(it.buf[e.Off:e.End()]) {
-			continue
-		}
-		if n := len(it.keep); n > 0 && it.keep[n-1].End() == e.Off {
-			it.keep[n-1].Len += e.Len
-		} else {
-			it.keep = append(it.keep, e)
-		}
-	}
 }
 
 // put stores bytes of the disk, which lie in one block.
