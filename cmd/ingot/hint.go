@@ -10,11 +10,18 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/vdisk"
+	"ingot/internal/vdisk/qcow2"
+	"ingot/internal/vdisk/vmdk"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
 	switch {
+	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
+		return "make room at the destination, then run the same command with --resume."
+	case errors.Is(err, image.ErrPaused):
+		return "run the same command with --resume; without it the next image of these partitions deletes what was left."
 	case errors.Is(err, errInterrupted):
 		return "run it again; no unfinished image file was left."
 	case errors.Is(err, dest.ErrExist):
@@ -39,6 +46,10 @@ func hint(err error) string {
 		return "bring the file it names back into the folder; 'ingot sets FOLDER' lists the points in time that are whole."
 	case errors.Is(err, image.ErrUnsupported):
 		return "restore it with the program that made it."
+	case errors.Is(err, vdisk.ErrOutside):
+		return "if you trust the virtual disk and the file it names, allow its folder with --backing-folder."
+	case errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt):
+		return "the virtual disk is damaged or cut short: use another copy of it."
 	case errors.Is(err, restore.ErrDiffers):
 		return "the target disk is failing, or something else wrote to it: use another one."
 	case errors.Is(err, syscall.ENOSPC):

@@ -112,6 +112,38 @@ func TestIntersectAndShift(t *testing.T) {
 	}
 }
 
+func TestCursorWithin(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		size := r.Int64N(3000) + 10
+		m := randomMap(r, size)
+		want, got := bits(t, m, size), make([]bool, size)
+		c := NewCursor(m)
+		for off := int64(0); off < size; {
+			e := Extent{off, min(1+r.Int64N(400), size-off)}
+			list, err := c.Within(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range list {
+				for i := x.Off; i < x.End(); i++ {
+					got[e.Off+i] = true
+				}
+			}
+			off = e.End() + r.Int64N(3)*100
+			for i := e.End(); i < min(off, size); i++ {
+				got[i] = want[i]
+			}
+		}
+		c.Stop()
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("byte %d of %v: %v", i, m, got[i])
+			}
+		}
+	}
+}
+
 func TestFilled(t *testing.T) {
 	buf := make([]byte, 100)
 	p := Piece{Extent: Extent{1000, 95}}

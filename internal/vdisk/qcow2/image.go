@@ -35,7 +35,7 @@ func Open(f io.ReaderAt, size int64, open OpenFile) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := &Image{h: h, t: &tables{f: f, h: h, size: size, held: map[int64][]byte{}}, data: f, size: size}
+	im := &Image{h: h, t: &tables{f: f, h: h, size: size, held: block.NewShelf(maxSlices)}, data: f, size: size}
 	im.packs = newUnpacker(f, h)
 	if err := im.t.readL1(); err != nil {
 		return nil, err

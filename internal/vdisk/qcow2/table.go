@@ -6,7 +6,8 @@ import (
 	"io"
 	"math/bits"
 	"slices"
-	"sync"
+
+	"ingot/internal/block"
 )
 
 // Masks of the entries (sections Active L1 table, L2 table entry).
@@ -38,7 +39,7 @@ type run struct {
 const (
 	// slice is how much of a second-level table is read and held at a time.
 	slice = 64 << 10
-	// maxSlices is how many are held.
+	// maxSlices is how many are held at most.
 	maxSlices = 64
 )
 
@@ -49,9 +50,7 @@ type tables struct {
 	size int64 // of the file
 	l1   []uint64
 
-	mu   sync.Mutex
-	held map[int64][]byte // by their offset in the file
-	age  []int64          // the same, the one used last at the end
+	held *block.Shelf // pieces of tables, by their offset in the file
 }
 
 // readL1 reads and checks the first level.
@@ -85,31 +84,13 @@ func (t *tables) readL1() error {
 
 // part returns the piece of a second-level table that begins at off in the file.
 func (t *tables) part(off, n int64) ([]byte, error) {
-	t.mu.Lock()
-	b, ok := t.held[off]
-	if ok {
-		i := slices.Index(t.age, off)
-		t.age = append(slices.Delete(t.age, i, i+1), off)
-	}
-	t.mu.Unlock()
-	if ok {
-		return b, nil
-	}
-	b = make([]byte, n)
-	if _, err := t.f.ReadAt(b, off); err != nil {
-		return nil, fmt.Errorf("read the l2 table at byte %d: %w", off, err)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.held[off] == nil {
-		for len(t.age) >= maxSlices {
-			delete(t.held, t.age[0])
-			t.age = t.age[1:]
+	return t.held.Get(off, func() ([]byte, error) {
+		b := make([]byte, n)
+		if _, err := t.f.ReadAt(b, off); err != nil {
+			return nil, fmt.Errorf("read the l2 table at byte %d: %w", off, err)
 		}
-		t.held[off] = b
-		t.age = append(t.age, off)
-	}
-	return b, nil
+		return b, nil
+	})
 }
 
 // lookup says what lies at off of the disk, for at most n bytes from there on.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"ingot/internal/block"
 )
 
 // heldPlain is how many bytes of unpacked clusters are held for reads of parts
@@ -25,14 +27,7 @@ type unpacker struct {
 	h    *header
 	pool sync.Pool // of *decoder
 
-	mu   sync.Mutex
-	held []plain // the one used last at the end
-}
-
-// plain is a cluster that was unpacked.
-type plain struct {
-	host int64
-	data []byte
+	held *block.Shelf // clusters that were unpacked, by their place
 }
 
 // decoder has what unpacking one cluster needs.
@@ -44,7 +39,7 @@ type decoder struct {
 }
 
 func newUnpacker(f io.ReaderAt, h *header) *unpacker {
-	u := &unpacker{f: f, h: h}
+	u := &unpacker{f: f, h: h, held: block.NewShelf(int(heldPlain / h.clusterSize()))}
 	u.pool.New = func() any { return new(decoder) }
 	return u
 }
@@ -55,39 +50,12 @@ func (u *unpacker) read(p []byte, in int64, r run) error {
 	if int64(len(p)) == u.h.clusterSize() {
 		return u.unpack(p, r)
 	}
-	b := u.find(r.host)
-	if b == nil {
-		b = make([]byte, u.h.clusterSize())
-		if err := u.unpack(b, r); err != nil {
-			return err
-		}
-		u.keep(plain{r.host, b})
-	}
-	copy(p, b[in:])
-	return nil
-}
-
-// find looks for a cluster among those held.
-func (u *unpacker) find(host int64) []byte {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	i := slices.IndexFunc(u.held, func(c plain) bool { return c.host == host })
-	if i < 0 {
-		return nil
-	}
-	c := u.held[i]
-	u.held = append(slices.Delete(u.held, i, i+1), c)
-	return c.data
-}
-
-// keep holds a cluster, and lets go of the one that was not used for longest.
-func (u *unpacker) keep(c plain) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if int64(len(u.held)) >= max(heldPlain/u.h.clusterSize(), 2) {
-		u.held = slices.Delete(u.held, 0, 1)
-	}
-	u.held = append(u.held, c)
+	b, err := u.held.Get(r.host, func() ([]byte, error) {
+		b := make([]byte, u.h.clusterSize())
+		return b, u.unpack(b, r)
+	})
+	copy(p, b[min(in, int64(len(b))):])
+	return err
 }
 
 // unpack reads and unpacks one cluster into p, which is as long as one. What
