@@ -81,18 +81,27 @@ func Write(ctx context.Context, f *os.File, t Target, r block.Reader, used block
 	if err := t.Check(); err != nil {
 		return err
 	}
+	g := &gather{w: f}
+	if err := t.write(ctx, f, g, r, used, progress); err != nil {
+		return err
+	}
+	return g.flush()
+}
+
+// write has the package of the format write to g, which is before f.
+func (t *Target) write(ctx context.Context, f *os.File, g *gather, r block.Reader, used block.Map, progress func(int64)) error {
 	switch t.Format {
 	case VHDX:
-		return vhdx.Write(ctx, f, t.Size, r, used, vhdx.Options{Sector: t.Sector}, progress)
+		return vhdx.Write(ctx, g, t.Size, r, used, vhdx.Options{Sector: t.Sector}, progress)
 	case VHD, VHDFixed:
-		return vhd.Write(ctx, f, t.Size, r, used, vhd.Options{Fixed: t.Format == VHDFixed}, progress)
+		return vhd.Write(ctx, g, t.Size, r, used, vhd.Options{Fixed: t.Format == VHDFixed}, progress)
 	case QCOW2:
-		return qcow2.Write(ctx, f, t.Size, r, used, qcow2.Options{Compress: t.Compress}, progress)
+		return qcow2.Write(ctx, g, t.Size, r, used, qcow2.Options{Compress: t.Compress}, progress)
 	case VMDK:
-		return vmdk.Write(ctx, f, t.Size, r, used, vmdk.Options{Stream: t.Compress, Name: t.Name}, progress)
+		return vmdk.Write(ctx, g, t.Size, r, used, vmdk.Options{Stream: t.Compress, Name: t.Name}, progress)
 	}
 	if err := f.Truncate(t.Size); err != nil {
 		return err
 	}
-	return raw.Write(ctx, f, t.Size, r, used, progress)
+	return raw.Write(ctx, g, t.Size, r, used, progress)
 }
