@@ -39,8 +39,11 @@ var imageEndings = []string{backup.Extension, ".mrbakx", ".mrimg"}
 func namesImage(ref string) bool {
 	path, when := cutTime(ref)
 	st, err := os.Stat(path)
-	if when != "" || err == nil && st.IsDir() {
+	if when != "" {
 		return true
+	}
+	if err == nil && st.IsDir() {
+		return !isWindowsImage(path)
 	}
 	for _, e := range imageEndings {
 		if strings.EqualFold(filepath.Ext(path), e) {

@@ -58,7 +58,7 @@ func diskToRestore(path string, fl *restoreFlags, log *job.Log) (*restoreFrom, e
 	if fl.test || fl.disk != 1 {
 		return nil, usageError{fmt.Errorf("--verify and --disk are for images: %s is a disk or virtual disk", path)}
 	}
-	s, err := openSource(path, sourceFlags{})
+	s, err := openSource(path, sourceFlags{layout: fl.layout})
 	if err != nil {
 		return nil, err
 	}

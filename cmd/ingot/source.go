@@ -20,18 +20,21 @@ type sourceFlags struct {
 	sector  int64
 	raw     bool
 	folders []string
+	layout  string // a file with the table of the disk of a Windows system image
 }
 
 func (fl *sourceFlags) add(f *pflag.FlagSet) {
 	f.Int64Var(&fl.sector, "sector-size", 0, "sector size of a disk-image file in bytes (default: found out)")
 	f.BoolVar(&fl.raw, "raw", false, "take a disk-image file as it is, whatever format it seems to have")
+	layoutFlag(f, &fl.layout)
 	f.StringArrayVar(&fl.folders, "backing-folder", nil, "a folder that may hold files a virtual disk stands on, besides its own folder (repeatable)")
 }
 
 // source is an open disk, disk-image file or virtual disk. Close it.
 type source struct {
 	backup.Source
-	virtual *vdisk.Disk  // nil: a device
+	virtual *vdisk.Disk  // nil: a device, or a Windows system image
+	windows *windowsDisk // nil: anything else
 	files   []*disk.File // the device, or the files it lies in
 	opened  []time.Time  // when they were last written to, as of their opening
 }
@@ -60,7 +63,14 @@ func openSource(path string, fl sourceFlags) (*source, error) {
 // openDisk opens a source without looking at what is on it.
 func openDisk(path string, fl sourceFlags) (*source, error) {
 	s := new(source)
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+	st, err := os.Stat(path)
+	if err == nil && st.IsDir() {
+		return openWindows(path, fl)
+	}
+	if fl.layout != "" {
+		return nil, usageError{fmt.Errorf("--layout is for folders of Windows system images, and %s is none", path)}
+	}
+	if err != nil || !st.Mode().IsRegular() {
 		f, err := disk.Open(path)
 		if err != nil {
 			return nil, err
@@ -101,6 +111,9 @@ func (s *source) Close() error {
 	if s.virtual != nil {
 		errs = append(errs, s.virtual.Close())
 	}
+	if s.windows != nil {
+		errs = append(errs, s.windows.backup.Close())
+	}
 	for _, f := range s.files {
 		errs = append(errs, f.Close())
 	}
@@ -137,6 +150,9 @@ func (s *source) changed(written bool) error {
 
 // filled is the map of what the source is not known to have zeros at.
 func (s *source) filled() block.Map {
+	if s.windows != nil {
+		return s.windows.disk.Used()
+	}
 	if s.virtual == nil {
 		return block.Whole(s.Reader.Size())
 	}
@@ -173,6 +189,9 @@ func modified(path string) time.Time {
 
 // notes are what is worth knowing of the source, for a run.
 func (s *source) notes() (out []string) {
+	if s.windows != nil {
+		return s.windows.notes
+	}
 	if s.virtual == nil || s.virtual.Format == vdisk.Raw && len(s.virtual.Files) == 1 {
 		return nil
 	}

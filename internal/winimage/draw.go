@@ -2,8 +2,10 @@ package winimage
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,8 +28,10 @@ const (
 func (b *Backup) Draw() (l *disk.Layout, kept bool, err error) {
 	order, kept := b.order()
 	d := disk.Drawing{Scheme: disk.SchemeMBR, SectorSize: b.Sector}
+	id := b.identity("disk")
+	d.ID = strings.ToUpper(id[:8])
 	if slices.ContainsFunc(b.Volumes, func(v *Volume) bool { return v.ESP }) {
-		d.Scheme = disk.SchemeGPT
+		d.Scheme, d.ID = disk.SchemeGPT, id
 	}
 	if d.Scheme == disk.SchemeMBR && len(order) > 4 {
 		return nil, false, errors.New("more than four volumes and no EFI system partition: which of them lay in an extended partition nobody knows; give a layout")
@@ -39,10 +43,14 @@ func (b *Backup) Draw() (l *disk.Layout, kept bool, err error) {
 			off = v.Start
 		}
 		if d.Scheme == disk.SchemeGPT && i > 0 && order[i-1].ESP {
-			off = reserve(&d, end, off, kept)
+			off = b.reserve(&d, end, off, kept)
 		}
 		size := (v.Size() + b.Sector - 1) / b.Sector * b.Sector
-		d.Partitions = append(d.Partitions, v.drawn(d.Scheme, off, size))
+		p := v.drawn(d.Scheme, off, size)
+		if p.GUID == "" {
+			p.GUID = b.identity(filepath.Base(v.Path))
+		}
+		d.Partitions = append(d.Partitions, p)
 		end = (off + size + mib - 1) / mib * mib
 	}
 	if d.Scheme == disk.SchemeMBR {
@@ -53,13 +61,27 @@ func (b *Backup) Draw() (l *disk.Layout, kept bool, err error) {
 	return l, kept, err
 }
 
+// identity is a GUID for a part of the disk. It is always the same for the volumes
+// of a computer, so that a later image of them is known to be of the same disk.
+func (b *Backup) identity(part string) string {
+	names := []string{part, b.Computer}
+	for _, v := range b.Volumes {
+		names = append(names, strings.ToLower(filepath.Base(v.Path)))
+	}
+	slices.Sort(names[2:])
+	g := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	g[6] = g[6]&0x0f | 0x80 // RFC 9562, version 8: made by rules of our own
+	g[8] = g[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", g[:4], g[4:6], g[6:8], g[8:10], g[10:16])
+}
+
 // reserve draws the reserved partition behind the EFI system partition, where there
 // is room, and says where the next one may begin.
-func reserve(d *disk.Drawing, end, off int64, kept bool) int64 {
+func (b *Backup) reserve(d *disk.Drawing, end, off int64, kept bool) int64 {
 	if kept && off-end < msrSize {
 		return off
 	}
-	d.Partitions = append(d.Partitions, disk.Drawn{Off: end, Len: msrSize, Type: disk.TypeMSR, Name: "Microsoft reserved partition"})
+	d.Partitions = append(d.Partitions, disk.Drawn{Off: end, Len: msrSize, Type: disk.TypeMSR, GUID: b.identity("reserved"), Name: "Microsoft reserved partition"})
 	return max(off, end+msrSize)
 }
 

@@ -93,6 +93,9 @@ func TestDrawAndAssemble(t *testing.T) {
 			if err != nil || len(left) > 0 {
 				t.Fatalf("%v, %v", left, err)
 			}
+			if again, _, err := b.Draw(); err != nil || !bytes.Equal(again.Track0, l.Track0) {
+				t.Errorf("the table is another one each time (%v)", err)
+			}
 			sameParts(t, a, raw, true) // the order by letters is that of the disk here
 		})
 	}

@@ -100,10 +100,11 @@ func Find(path string) ([]Computer, error) {
 			return findComputers(filepath.Join(abs, e.Name()))
 		}
 	}
-	if strings.EqualFold(filepath.Base(abs), FolderName) {
-		return findComputers(abs)
+	out, err := findComputers(abs) // the folder may have been renamed
+	if errors.Is(err, ErrNone) {
+		err = fmt.Errorf("%s: %w", path, ErrNone)
 	}
-	return nil, fmt.Errorf("%s: %w", path, ErrNone)
+	return out, err
 }
 
 // Is reports whether Find finds something.
@@ -165,7 +166,7 @@ func findComputers(root string) ([]Computer, error) {
 		dir := filepath.Join(root, e.Name())
 		inner, err := list(dir)
 		if err != nil {
-			return nil, err
+			continue // not every folder of a drive is for everybody
 		}
 		out = append(out, readComputer(dir, inner))
 	}

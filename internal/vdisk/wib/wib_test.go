@@ -117,6 +117,16 @@ func TestFind(t *testing.T) {
 	if !Is(root) || Is(t.TempDir()) {
 		t.Error("Is says something else")
 	}
+	renamed := filepath.Join(t.TempDir(), "kept of 2020")
+	if err := os.Rename(filepath.Join(root, FolderName), renamed); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, renamed); !strings.HasSuffix(got, "TEN 2025-05-06") {
+		t.Errorf("renamed: %s", got)
+	}
+	if err := os.Rename(renamed, filepath.Join(root, FolderName)); err != nil {
+		t.Fatal(err)
+	}
 	lower := t.TempDir() // a share on a system that knows case
 	if err := os.Rename(filepath.Join(root, FolderName), filepath.Join(lower, strings.ToLower(FolderName))); err != nil {
 		t.Fatal(err)
