@@ -241,7 +241,7 @@ func numberList(s string) ([]int, error) {
 }
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
-	if fl.format != formatImage {
+	if fl.format != "" && fl.format != formatImage {
 		return c.imageWindows(ctx, source, fl)
 	}
 	j, err := fl.job(c, ctx, source)

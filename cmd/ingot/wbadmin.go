@@ -30,7 +30,7 @@ func wbadminArgs(source, target string, critical bool) ([]string, error) {
 	for v := range strings.SplitSeq(source, ",") {
 		v = strings.TrimSpace(v)
 		if !windowsVolume.MatchString(v) {
-			return nil, fmt.Errorf("%q is no volume: with --format windows name them as C: or C:,D:", v)
+			return nil, fmt.Errorf("with --format windows name volumes as C: or C:,D: and not %q", v)
 		}
 		v = strings.TrimSuffix(v, `\`)
 		if strings.EqualFold(v, strings.TrimSuffix(target, `\`)) {

@@ -160,6 +160,12 @@ func TestReplay(t *testing.T) {
 			garbage(l, batAt, 100)
 			l.add(0, c)
 		},
+		"a page of a block": func(l *logged) {
+			page := bytes.Repeat([]byte("what was logged "), pageSize/16)
+			at := int64(binary.LittleEndian.Uint64(l.m.b[batAt+8:]) &^ (mib - 1))
+			copy(l.disk[mib+3*pageSize:], page)
+			l.add(0, change{off: at + 3*pageSize, data: page})
+		},
 		"the metadata is torn": func(l *logged) {
 			b := bytes.Clone(l.m.b[metadataAt+tableSize:][:pageSize])
 			garbage(l, metadataAt+tableSize, 16)

@@ -77,6 +77,10 @@ func TestChains(t *testing.T) {
 				t.Errorf("a chain of %d files, the last one is %s", n, d.Kind())
 			}
 			disk.Same(t, d, d.Used())
+			zeros := block.NewExtents(block.Extent{Off: 4 * mib, Len: 2 * mib})
+			if n, err := block.Bytes(block.Intersect(zeros, d.Used(), d.Size())); len(c.sizes) == 2 && (n != 0 || err != nil) {
+				t.Errorf("%d bytes that the child says are zeros are in the used map, %v", n, err)
+			}
 		})
 	}
 }
