@@ -57,7 +57,7 @@ func (c *console) openRef(ctx context.Context, text string, whole bool) (*looked
 
 // openParts finds the partitions of a point in time, or of a disk.
 func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*browse.Partition, io.Closer, error) {
-	if st, err := os.Stat(ref); err == nil && st.Mode()&fs.ModeDevice != 0 {
+	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && isWindowsImage(ref)) {
 		return openDiskParts(ref)
 	}
 	p, err := c.openPoint(ctx, ref)
@@ -81,18 +81,18 @@ func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*bro
 // openDiskParts finds the partitions of a disk, or of a file that holds one. A
 // file in which nothing is known is none.
 func openDiskParts(path string) ([]*browse.Partition, io.Closer, error) {
-	f, src, err := openSource(path, 0)
+	src, err := openSource(path, sourceFlags{})
 	if err != nil {
 		return nil, nil, err
 	}
-	parts, err := browse.FromDisk(src.Layout, f)
+	parts, err := browse.FromDisk(src.Layout, src.Reader)
 	if err == nil && src.Layout.Scheme == disk.SchemeNone {
 		_, err = parts[0].Open()
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, src.Close())
 	}
-	return parts, f, nil
+	return parts, src, nil
 }
 
 // look opens what a reference names. Links on the way are followed, and with
