@@ -45,7 +45,7 @@ type imaging struct {
 // beginImaging looks at source and destination, and refuses what cannot give a
 // good image.
 func beginImaging(ctx context.Context, j *imageJob) (*imaging, error) {
-	src, err := openSource(j.source, sourceFlags{sector: j.sector})
+	src, err := openSource(ctx, j.source, sourceFlags{sector: j.sector, tempDir: j.opts.TempDir})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
+	"ingot/internal/vdisk"
 )
 
 // origin is what a conversion begins with: a disk of a point in time, a disk, or
@@ -39,7 +40,7 @@ var imageEndings = []string{backup.Extension, ".mrbakx", ".mrimg"}
 func namesImage(ref string) bool {
 	path, when := cutTime(ref)
 	st, err := os.Stat(path)
-	if when != "" || err == nil && st.IsDir() {
+	if when != "" || err == nil && st.IsDir() && !vdisk.IsClonezilla(path) {
 		return true
 	}
 	for _, e := range imageEndings {
@@ -60,7 +61,8 @@ func (c *console) openOrigin(ctx context.Context, from string, fl *convertFlags,
 	if fl.allSectors && !table {
 		open = openDisk // whatever is on it
 	}
-	s, err := open(from, fl.source)
+	fl.source.disk = fl.disk
+	s, err := open(ctx, from, fl.source)
 	if err != nil {
 		return nil, err
 	}
