@@ -10,8 +10,9 @@ test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:n
   fusermount3:fuse3 getfattr:attr zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
   mount:mount fsfreeze:util-linux mke2fs:e2fsprogs mkfs.exfat:exfatprogs mount.exfat-fuse:exfat-fuse
   mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
-  wimlib-imagex:wimtools qemu-img:qemu-utils nbdcopy:libnbd-bin openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace
-  qemu-img:qemu-utils vhdiinfo:libvhdi-utils"
+  wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace
+  qemu-img:qemu-utils vhdiinfo:libvhdi-utils nbdcopy:libnbd-bin partclone.ntfs:partclone parted:parted
+  xz:xz-utils lz4:lz4 bzip2:bzip2"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
 bench_needs="partclone.ntfs:partclone ntfsclone:ntfs-3g mkntfs:ntfs-3g sgdisk:gdisk zstd:zstd

@@ -22,7 +22,7 @@ func Is(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
 // Decompress undoes the compression that the stream r begins with, if any. Close
 // the result.
 func Decompress(r io.Reader) (io.ReadCloser, error) {
-	br := bufio.NewReaderSize(r, 1<<20)
+	br := bufio.NewReaderSize(r, 64<<10)
 	head, _ := br.Peek(6) // a shorter stream is no image, which its reader finds out
 	for _, c := range []struct {
 		mark string

@@ -31,10 +31,13 @@ type Volume struct {
 // header, whether to go on; progress is told how many bytes of blocks are done.
 // Both may be nil.
 func Unpack(ctx context.Context, r io.Reader, f File, begin func(*Header) error, progress func(int64)) (*Volume, error) {
-	br := bufio.NewReaderSize(r, 2*maxBlock)
+	br := bufio.NewReaderSize(r, 64<<10)
 	h, err := readHeader(br)
 	if err != nil {
 		return nil, err
+	}
+	if h.first { // which wants to look ahead over a block
+		br = bufio.NewReaderSize(br, int(h.BlockSize)+64)
 	}
 	if begin != nil {
 		if err := begin(h); err != nil {
