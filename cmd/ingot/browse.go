@@ -12,6 +12,7 @@ import (
 	"ingot/internal/browse"
 	"ingot/internal/disk"
 	"ingot/internal/image"
+	"ingot/internal/vdisk"
 )
 
 // refHelp explains how verbs are told which file of an image is meant.
@@ -57,8 +58,8 @@ func (c *console) openRef(ctx context.Context, text string, whole bool) (*looked
 
 // openParts finds the partitions of a point in time, or of a disk.
 func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*browse.Partition, io.Closer, error) {
-	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && isWindowsImage(ref)) {
-		return openDiskParts(ref)
+	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && (isWindowsImage(ref) || vdisk.IsClonezilla(ref))) {
+		return openDiskParts(ctx, ref)
 	}
 	p, err := c.openPoint(ctx, ref)
 	if err == nil {
@@ -71,7 +72,7 @@ func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*bro
 		return browse.FromImage(p.Chain), p, nil
 	}
 	if errors.Is(err, image.ErrNotImage) {
-		if parts, closer, diskErr := openDiskParts(ref); diskErr == nil {
+		if parts, closer, diskErr := openDiskParts(ctx, ref); diskErr == nil {
 			return parts, closer, nil
 		}
 	}
@@ -80,8 +81,8 @@ func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*bro
 
 // openDiskParts finds the partitions of a disk, or of a file that holds one. A
 // file in which nothing is known is none.
-func openDiskParts(path string) ([]*browse.Partition, io.Closer, error) {
-	src, err := openSource(path, sourceFlags{})
+func openDiskParts(ctx context.Context, path string) ([]*browse.Partition, io.Closer, error) {
+	src, err := openSource(ctx, path, sourceFlags{})
 	if err != nil {
 		return nil, nil, err
 	}
