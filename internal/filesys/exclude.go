@@ -47,7 +47,7 @@ const (
 // against the path from the root of the volume: * is any part of a name, ** any
 // number of folders, ? one character, [a-z] and {one,other} as in a shell; \ is
 // taken for /. One that matches a folder matches all that lies in it. Case
-// matters where it does for the file system (ext). A pattern that is none is
+// matters where it does for the file system (ext, XFS). A pattern that is none is
 // an error.
 //
 // Kept are files that match under some of their names only, those that are
@@ -62,7 +62,7 @@ const (
 // left out, and a number for each folder.
 func Exclude(v Volume, patterns []string) (Volume, Excluded, error) {
 	info := v.Info()
-	g, err := parseGlobs(patterns, !strings.HasPrefix(info.Type, "ext"))
+	g, err := parseGlobs(patterns, !strings.HasPrefix(info.Type, "ext") && info.Type != markXFS)
 	if err != nil {
 		return nil, Excluded{}, err
 	}
@@ -176,7 +176,7 @@ func filtered(n Node) bool {
 }
 
 // errTwice is given of a volume whose files claim more than it has.
-var errTwice = errors.New("the files claim more than twice the bytes of the volume: it is damaged")
+var errTwice = errors.New("the files claim more than twice the bytes of the volume: it is damaged, or they share very much")
 
 // claimed is what of the extents to be left out belongs to something that is
 // kept: another file, a folder, the file system.
