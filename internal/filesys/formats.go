@@ -42,14 +42,18 @@ func openBtrfs(r block.Reader) Volume {
 		return unread(r, markBtrfs, err)
 	}
 	f := v.Facts()
-	return settle(noFiles{v.Used()}, Info{
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
+	return settle(v, Info{
 		Type: markBtrfs, Label: f.Label, Serial: f.UUID, Size: r.Size(), ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		WholeReason: f.WholeReason, Warnings: f.Warnings,
-	}, further(r, markBtrfs), nil)
+	}, further(r, markBtrfs), tree)
 }
 
-// noFiles are contents whose folders are reached through a mount only.
+// noFiles are contents without files.
 type noFiles struct{ used block.Map }
 
 func (n noFiles) Used() block.Map               { return n.used }

@@ -156,7 +156,7 @@ func (f *Filler) attributes() {
 		f.check(os.WriteFile(name, Content(30*i, 1), 0o644))
 		for k, size := range sizes {
 			for _, prefix := range []string{"user.", "trusted.", "security."} {
-				f.check(unix.Lsetxattr(name, fmt.Sprintf("%sname%d", prefix, k), Content(size, uint64(k)), 0))
+				f.check(unix.Lsetxattr(name, fmt.Sprintf("%sname%d", prefix, k), Content(min(size, f.Value), uint64(k)), 0))
 			}
 		}
 	}
