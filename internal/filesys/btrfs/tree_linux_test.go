@@ -59,8 +59,9 @@ func fillMore(t testing.TB, dir string) {
 	btrfs(t, "subvolume", "set-default", dir+"/sub")
 }
 
-// same compares the tree of a volume with what the kernel gives of it.
-func same(t *testing.T, v *Volume, dir string) {
+// same compares the tree of a volume with what the kernel gives of it, and
+// counts the kinds of pieces that files are made of.
+func same(t *testing.T, v *Volume, dir string, kinds map[string]int) {
 	t.Helper()
 	ids := map[uint64]string{}
 	var claimed []block.Extent
@@ -69,7 +70,7 @@ func same(t *testing.T, v *Volume, dir string) {
 			t.Errorf("%s and %s have the same number %#x", old, path, n.ID())
 		}
 		ids[n.ID()] = path
-		claimed = append(claimed, sameExtents(t, v, path, n)...)
+		claimed = append(claimed, sameExtents(t, v, path, n, kinds)...)
 	})
 	if n, err := block.Bytes(block.Subtract(block.NewExtents(claimed...), v.Used())); n != 0 || err != nil {
 		t.Errorf("%d bytes of files lie outside of the used map, %v", n, err)
@@ -77,8 +78,8 @@ func same(t *testing.T, v *Volume, dir string) {
 }
 
 // sameExtents compares the bytes in the extents of a plain file without holes
-// with its contents.
-func sameExtents(t *testing.T, v *Volume, path string, n volumetest.UnixNode) (out []block.Extent) {
+// with its contents, and counts the kinds of pieces.
+func sameExtents(t *testing.T, v *Volume, path string, n volumetest.UnixNode, kinds map[string]int) (out []block.Extent) {
 	t.Helper()
 	i := n.(Node).i
 	plainFile := i.kind() == modeFile
@@ -87,6 +88,16 @@ func sameExtents(t *testing.T, v *Volume, path string, n volumetest.UnixNode) (o
 		p, err := parsePiece(it.off, it.data)
 		plainFile = plainFile && err == nil && p.how == plain && !p.zeros && p.inline == nil && p.off == end
 		end = p.end()
+		switch {
+		case p.inline != nil && p.how != plain:
+			kinds["inline packed"]++
+		case p.how != plain && !p.zeros:
+			kinds["packed"]++
+		case p.zeros && p.at != 0:
+			kinds["zeros"]++
+		case p.inline == nil:
+			kinds["plain"]++
+		}
 		return nil
 	}); err != nil {
 		t.Error(err)
@@ -142,7 +153,11 @@ func TestTree(t *testing.T) {
 			if err != nil || v.Files() == nil || len(v.Facts().Warnings) > 0 {
 				t.Fatalf("%+v, %v", v.Facts(), err)
 			}
-			volumetest.LoopMounted(t, path, "ro,subvolid=5", func(dir string) { same(t, v, dir) })
+			kinds := map[string]int{}
+			volumetest.LoopMounted(t, path, "ro,subvolid=5", func(dir string) { same(t, v, dir, kinds) })
+			if packed := strings.Contains(c.mount, "compress"); kinds["inline packed"] > 0 != packed || kinds["packed"] > 0 != packed || kinds["plain"] == 0 || kinds["zeros"] == 0 {
+				t.Errorf("the volume is no test: %v", kinds)
+			}
 		})
 	}
 }
