@@ -116,6 +116,30 @@ func TestLZO(t *testing.T) {
 	}
 }
 
+// TestLZOSegments has a segment that ends in the last three bytes of a sector,
+// and one that ends before them.
+func TestLZOSegments(t *testing.T) {
+	segment := func(n int) string { // of n bytes
+		b := append([]byte{byte(n - 4 - 4 + 17)}, strings.Repeat("x", n-8)...)
+		b = append(b, 0x11, 0, 0)
+		return string([]byte{byte(len(b)), 0, 0, 0}) + string(b)
+	}
+	for _, c := range []struct {
+		in   string
+		want int
+	}{
+		{"\x24\x00\x00\x00" + segment(16) + segment(16), 8 + 8},
+		{"\x30\x00\x00\x00" + segment(26) + "\x00\x00" + segment(16), 18 + 8},
+		{"\x2f\x00\x00\x00" + segment(25) + "\x00\x00\x00" + segment(15), 17 + 7},
+		{"\x2c\x00\x00\x00" + segment(24) + segment(16), 16 + 8},
+	} {
+		got, err := unlzoSegments(nil, []byte(c.in), 32, 64)
+		if err != nil || string(got) != strings.Repeat("x", c.want) {
+			t.Errorf("%q: %q, %v", c.in, got, err)
+		}
+	}
+}
+
 // TestOtherCopies has data and metadata twice: of each sector, one copy is
 // damaged.
 func TestOtherCopies(t *testing.T) {

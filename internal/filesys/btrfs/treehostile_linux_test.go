@@ -48,8 +48,8 @@ func treeSeed(t testing.TB) disk {
 		}
 		err = errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, 100000), f.Close())
 		btrfs(t, "subvolume", "create", dir+"/sub")
-		btrfs(t, "subvolume", "create", dir+"/sub/inner")
-		volumetest.Write(t, dir, "sub/inner/file", []byte("inside"))
+		btrfs(t, "subvolume", "create", dir+"/sub/sub")
+		volumetest.Write(t, dir, "sub/sub/file", []byte("inside"))
 		btrfs(t, "subvolume", "snapshot", dir+"/sub", dir+"/snap")
 		if err != nil {
 			t.Fatal(err)
@@ -220,6 +220,26 @@ func TestTreeTruncated(t *testing.T) {
 // patched is a volume with an item of a tree changed, and its block sealed.
 func patched(t testing.TB, d disk, r root, k key, change func(data []byte)) disk {
 	t.Helper()
+	return patchedLeaf(t, d, r, k, func(leaf []byte, slot int) {
+		b := leaf[nodeHeader+slot*itemSize+keySize:]
+		from, n := nodeHeader+binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		change(leaf[from : from+n])
+	})
+}
+
+// rekeyed is a volume with an item under another key, which must stand in the
+// same place.
+func rekeyed(t testing.TB, d disk, r root, k, now key) disk {
+	t.Helper()
+	return patchedLeaf(t, d, r, k, func(leaf []byte, slot int) {
+		b := leaf[nodeHeader+slot*itemSize:]
+		binary.LittleEndian.PutUint64(b, now.id)
+		binary.LittleEndian.PutUint64(b[9:], now.off)
+	})
+}
+
+func patchedLeaf(t testing.TB, d disk, r root, k key, change func(leaf []byte, slot int)) disk {
+	t.Helper()
 	out := disk(bytes.Clone(d))
 	v := open(t, d)
 	tree := v.Files()
@@ -228,14 +248,12 @@ func patched(t testing.TB, d disk, r root, k key, change func(data []byte)) disk
 	if err != nil || !ok || it.key != k {
 		t.Fatalf("no item %v: %v, %v", k, it.key, err)
 	}
-	leaf := c.path[0]
-	places, _, err := tree.space.all(binary.LittleEndian.Uint64(leaf.b[offNodeBytenr:]), v.super.NodeSize)
+	places, _, err := tree.space.all(binary.LittleEndian.Uint64(c.path[0].b[offNodeBytenr:]), v.super.NodeSize)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range places {
-		from := at + nodeHeader + int64(binary.LittleEndian.Uint32(leaf.b[nodeHeader+c.slot[0]*itemSize+keySize:]))
-		change(out[from : from+int64(len(it.data))])
+		change(out[at:at+v.super.NodeSize], c.slot[0])
 		place{block.Extent{Off: at, Len: v.super.NodeSize}, r.owner}.seal(out)
 	}
 	return out
@@ -272,13 +290,23 @@ func TestCircles(t *testing.T) {
 	if _, err := open(t, c).Files().Lstat("a/b/c"); err == nil || !strings.Contains(err.Error(), "belongs into") {
 		t.Error(err)
 	}
-	// sub/inner leads to sub; the root tree knows of no such thing, or is made to.
-	c = patched(t, d, sub.tree, key{firstFree, kindDirItem, nameHash("inner")}, func(item []byte) { to(item, sub.tree.owner) })
-	if info, err := open(t, c).Files().Lstat("sub/inner"); err == nil && info.Sys().(Node).i.missing == 0 {
+	// sub/sub leads to sub; the root tree knows of no such thing, or is made to.
+	own := key{sub.tree.owner, kindRootRef, sub.tree.owner}
+	c = patched(t, d, sub.tree, key{firstFree, kindDirItem, nameHash("sub")}, func(item []byte) { to(item, sub.tree.owner) })
+	if info, err := open(t, c).Files().Lstat("sub/sub"); err == nil && info.Sys().(Node).i.missing == 0 {
 		t.Error("a subvolume is in itself")
 	}
+	c = rekeyed(t, c, tree.super.root, key{sub.tree.owner, kindRootRef, at("sub/sub").tree.owner}, own)
+	if _, err := open(t, c).Files().Lstat("sub/sub"); err == nil || !strings.Contains(err.Error(), "belongs into") {
+		t.Error(err)
+	}
+	back := key{sub.tree.owner, kindRootBack, treeTop}
+	c = rekeyed(t, d, tree.super.root, back, key{sub.tree.owner, kindRootBack, treeTop + 1})
+	if _, err := open(t, c).Files().Lstat("sub"); err == nil || !strings.Contains(err.Error(), "belongs elsewhere") {
+		t.Error(err)
+	}
 	ref := key{treeTop, kindRootRef, sub.tree.owner}
-	c = patched(t, d, tree.super.root, key{sub.tree.owner, kindRootBack, treeTop}, func(item []byte) { to(item, 257) })
+	c = patched(t, d, tree.super.root, back, func(item []byte) { to(item, 257) })
 	if _, err := open(t, c).Files().Lstat("sub"); err == nil || !strings.Contains(err.Error(), "belongs elsewhere") {
 		t.Error(err)
 	}
