@@ -373,3 +373,17 @@ func FuzzPieces(f *testing.F) {
 		}
 	})
 }
+
+// TestAtOnce reads one tree from many places at once.
+func TestAtOnce(t *testing.T) {
+	tree := open(t, treeSeed(t)).Files()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			if n := readAll(t, tree); n != 0 {
+				t.Errorf("%d errors", n)
+			}
+		})
+	}
+	group.Wait()
+}

@@ -18,7 +18,7 @@ import (
 
 // filler makes what all volumes here can hold.
 func filler(times bool) volumetest.Filler {
-	f := volumetest.Filler{Names: 3000, Pieces: 700, Value: 65536, Far: 1 << 40}
+	f := volumetest.Filler{Names: 2000, Pieces: 500, Value: 65536, Far: 1 << 40}
 	if times {
 		f.Times = []time.Time{time.Date(2039, 1, 1, 0, 0, 0, 123456789, time.UTC), time.Date(2240, 1, 1, 0, 0, 0, 500, time.UTC)}
 	}
@@ -79,7 +79,11 @@ func TestTree(t *testing.T) {
 		{300 << 20, "-b size=16384 -i size=1024 -m reflink=1"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			path := makeOver(t, c.size, strings.Fields(c.args)...)
+			make := makeVolume
+			if c.args == "" { // what was never written has something else on the disk
+				make = makeOver
+			}
+			path := make(t, c.size, strings.Fields(c.args)...)
 			volumetest.LoopMounted(t, path, "rw", func(dir string) {
 				filler(!strings.Contains(c.args, "bigtime=0")).Fill(t, dir)
 				if !strings.Contains(c.args, "reflink=0") {

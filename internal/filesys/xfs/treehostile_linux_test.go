@@ -246,7 +246,7 @@ func TestTreeDamage(t *testing.T) {
 			t.Fatalf("%s: %d places", name, len(places))
 		}
 		rng := rand.New(rand.NewPCG(1, 2))
-		for i := range 150 {
+		for i := range 100 {
 			var changed []place
 			for range 1 + i%3 {
 				p := places[rng.IntN(len(places))]
@@ -386,5 +386,47 @@ func TestSuperblocks(t *testing.T) {
 	v, err := Open(d)
 	if err != nil || v.Files() == nil || v.Facts().WholeReason == "" || !strings.Contains(strings.Join(v.Facts().Warnings, ""), "xfs_repair") {
 		t.Errorf("%+v, %v", v.Facts(), err)
+	}
+}
+
+// TestAtOnce reads one tree from many places at once.
+func TestAtOnce(t *testing.T) {
+	v := open(t, treeSeed(t))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			if n := readTree(t, v); n != 0 {
+				t.Errorf("%d errors", n)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestRealtime has a file that says that its contents are on another device.
+func TestRealtime(t *testing.T) {
+	d := treeSeed(t)
+	v := open(t, d)
+	info, err := v.Files().Lstat("pieces")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := v.super.bytesAt(info.Sys().(Node).ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d[at+91] |= flagRealtime
+	place{block.Extent{Off: at, Len: v.super.tree.inodeSize}, inodeCRC}.seal(d)
+	tree := open(t, d).Files()
+	if _, err := fs.ReadFile(tree, "pieces"); err == nil || !strings.Contains(err.Error(), "realtime device") {
+		t.Error(err)
+	}
+	if info, err = tree.Lstat("pieces"); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range info.Sys().(Node).Extents() {
+		if err == nil || !strings.Contains(err.Error(), "realtime device") {
+			t.Error(err)
+		}
 	}
 }
