@@ -17,7 +17,7 @@ const (
 
 	attrHeader4, attrHeader5 = 32, 80
 	maxValue                 = 64 << 10
-	maxAttributes            = 1 << 16
+	maxAttrLeaves            = 1 << 14
 	maxAttributeBytes        = 64 << 20 // of one file, in memory
 )
 
@@ -158,11 +158,12 @@ func (i *inode) eachAttr(do func(attr) error) error {
 			return err
 		}
 	}
+	last := uint32(0)
 	for count := 0; ; count++ {
-		if err := i.leafAttrs(d, do); err != nil || d.forward == 0 {
+		if last, err = i.leafAttrs(d, last, do); err != nil || d.forward == 0 {
 			return err
 		}
-		if count > maxAttributes {
+		if count > maxAttrLeaves {
 			return errors.New("the leaves do not end")
 		}
 		if d, err = i.attrBlock(d.forward); err != nil {
@@ -214,25 +215,32 @@ func shortAttrs(b []byte, do func(attr) error) error {
 }
 
 // leafAttrs walks a leaf: entries of a hash, the place of the name, and flags.
-func (i *inode) leafAttrs(d *daBlock, do func(attr) error) error {
+// Hashes ascend from leaf to leaf, so that these are no circle; it gives the
+// last one.
+func (i *inode) leafAttrs(d *daBlock, last uint32, do func(attr) error) (uint32, error) {
 	mark, header := markAttr4, attrHeader4
 	if i.t.s.Version == 5 {
 		mark, header = markAttr5, attrHeader5
 	}
 	if d.mark != mark || header+8*d.count > len(d.b) {
-		return fmt.Errorf("a leaf with mark %#x and %d entries", d.mark, d.count)
+		return last, fmt.Errorf("a leaf with mark %#x and %d entries", d.mark, d.count)
 	}
 	for k := range d.count {
 		e := d.b[header+8*k:]
+		hash := binary.BigEndian.Uint32(e)
+		if hash < last {
+			return last, fmt.Errorf("entry %d: its hash %#x does not come after %#x", k, hash, last)
+		}
+		last = hash
 		a, err := parseAttr(d.b, int(binary.BigEndian.Uint16(e[4:])), e[6])
 		if err == nil {
 			err = do(a)
 		}
 		if err != nil {
-			return fmt.Errorf("entry %d: %w", k, err)
+			return last, fmt.Errorf("entry %d: %w", k, err)
 		}
 	}
-	return nil
+	return last, nil
 }
 
 // parseAttr reads the name at a byte of a leaf, and its value or the place of
