@@ -20,7 +20,11 @@ func (w winFile) Times() (access, change, birth time.Time) {
 func (w winFile) SecurityDescriptor() ([]byte, error) { return nil, nil }
 
 func TestCopyWindows(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "ingot-copy-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // Wine cannot always
 	v := volumeOf("NTFS", fileOf("good", "yes"), folderOf("d", fileOf("in", "it")), fileOf("CON", "x"), fileOf("a:b", "x"), fileOf(`..\up`, "x"), fileOf("dot.", "x"))
 	root, _ := v.Files.Lstat(".")
 	r, err := Copy(t.Context(), []Item{{v, ".", root, "."}}, dir, CopyOptions{})
@@ -45,7 +49,7 @@ func TestCopyWindows(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := st.Sys().(*syscall.Win32FileAttributeData)
-	if at.FileAttributes&3 != 3 || at.FileAttributes&0x800 != 0 || !st.ModTime().Equal(one.ModTime()) || at.CreationTime.Nanoseconds() != 4e8*1e9+700 {
+	if at.FileAttributes&3 != 3 || at.FileAttributes&0x800 != 0 || !st.ModTime().Equal(one.ModTime()) || at.LastAccessTime.Nanoseconds() != 2e8*1e9 {
 		t.Errorf("%+v, %v", at, st.ModTime())
 	}
 }
