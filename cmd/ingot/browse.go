@@ -56,14 +56,14 @@ func (c *console) openRef(ctx context.Context, text string) (*looked, error) {
 // openParts finds the partitions of a point in time, or of a disk.
 func (c *console) openParts(ctx context.Context, ref string) ([]*browse.Partition, io.Closer, error) {
 	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && isWindowsImage(ref)) {
-		return openDiskParts(ref)
+		return openDiskParts(ctx, ref)
 	}
 	p, err := c.openPoint(ctx, ref)
 	if err == nil {
 		return browse.FromImage(p.Chain), p, nil
 	}
 	if errors.Is(err, image.ErrNotImage) {
-		if parts, closer, diskErr := openDiskParts(ref); diskErr == nil {
+		if parts, closer, diskErr := openDiskParts(ctx, ref); diskErr == nil {
 			return parts, closer, nil
 		}
 	}
@@ -72,8 +72,8 @@ func (c *console) openParts(ctx context.Context, ref string) ([]*browse.Partitio
 
 // openDiskParts finds the partitions of a disk, or of a file that holds one. A
 // file in which nothing is known is none.
-func openDiskParts(path string) ([]*browse.Partition, io.Closer, error) {
-	src, err := openSource(path, sourceFlags{})
+func openDiskParts(ctx context.Context, path string) ([]*browse.Partition, io.Closer, error) {
+	src, err := openSource(ctx, path, sourceFlags{})
 	if err != nil {
 		return nil, nil, err
 	}

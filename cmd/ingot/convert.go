@@ -264,7 +264,7 @@ func (k *conversion) write(ctx context.Context, f *os.File, log *job.Log) error 
 // compare reads the file back: what was to be converted is there, and nothing
 // else.
 func (k *conversion) compare(ctx context.Context, path string, log *job.Log) error {
-	d, err := vdisk.Open(path, vdisk.Options{Raw: k.target.Format == vdisk.Raw})
+	d, err := vdisk.Open(ctx, path, vdisk.Options{Raw: k.target.Format == vdisk.Raw})
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}

@@ -199,12 +199,12 @@ func fillGarbage(src, dst string) (string, error) {
 // compareDisks compares the partition tables and every byte of two disks that
 // an image keeps, and says how many bytes that were.
 func compareDisks(a, b string) (int64, error) {
-	sa, err := openSource(a, sourceFlags{})
+	sa, err := openSource(context.Background(), a, sourceFlags{})
 	if err != nil {
 		return 0, err
 	}
 	defer sa.Close()
-	sb, err := openSource(b, sourceFlags{})
+	sb, err := openSource(context.Background(), b, sourceFlags{})
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/vdisk"
 )
 
 func newDisks(c *console) *cobra.Command {
@@ -31,7 +33,7 @@ Nothing is written to them.`,
 			var failed []error
 			denied := false
 			for _, info := range infos {
-				v, err := lookInto(info, fl)
+				v, err := lookInto(cmd.Context(), info, fl)
 				if err != nil {
 					v.Error = err.Error()
 					denied = denied || errors.Is(err, fs.ErrPermission)
@@ -73,6 +75,10 @@ func diskInfos(paths []string) ([]disk.Info, error) {
 	}
 	var out []disk.Info
 	for _, p := range paths {
+		if vdisk.IsClonezilla(p) {
+			out = append(out, disk.Info{Path: p})
+			continue
+		}
 		info, err := disk.Stat(p)
 		if err != nil {
 			return nil, err
@@ -84,9 +90,9 @@ func diskInfos(paths []string) ([]disk.Info, error) {
 
 // lookInto reads the table and the file systems of a disk. When it fails, the
 // view holds what there is.
-func lookInto(info disk.Info, fl sourceFlags) (diskView, error) {
+func lookInto(ctx context.Context, info disk.Info, fl sourceFlags) (diskView, error) {
 	v := viewDisk(info, nil)
-	src, err := openSource(info.Path, fl)
+	src, err := openSource(ctx, info.Path, fl)
 	if err != nil {
 		return v, err
 	}

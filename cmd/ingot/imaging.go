@@ -46,7 +46,7 @@ type imaging struct {
 // beginImaging looks at source and destination, and refuses what cannot give a
 // good image.
 func beginImaging(ctx context.Context, j *imageJob) (*imaging, error) {
-	src, err := openSource(j.source, sourceFlags{sector: j.sector, layout: j.layout})
+	src, err := openSource(ctx, j.source, sourceFlags{sector: j.sector, layout: j.layout, tempDir: j.opts.TempDir})
 	if err != nil {
 		return nil, err
 	}

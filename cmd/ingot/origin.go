@@ -14,6 +14,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
+	"ingot/internal/vdisk"
 )
 
 // origin is what a conversion begins with: a disk of a point in time, a disk, or
@@ -43,7 +44,7 @@ func namesImage(ref string) bool {
 		return true
 	}
 	if err == nil && st.IsDir() {
-		return !isWindowsImage(path)
+		return !vdisk.IsClonezilla(path) && !isWindowsImage(path)
 	}
 	for _, e := range imageEndings {
 		if strings.EqualFold(filepath.Ext(path), e) {
@@ -63,7 +64,8 @@ func (c *console) openOrigin(ctx context.Context, from string, fl *convertFlags,
 	if fl.allSectors && !table {
 		open = openDisk // whatever is on it
 	}
-	s, err := open(from, fl.source)
+	fl.source.disk = fl.disk
+	s, err := open(ctx, from, fl.source)
 	if err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func refuseVirtual(path string) error {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return nil
 	}
-	d, err := vdisk.Open(path, vdisk.Options{})
+	d, err := vdisk.Open(context.Background(), path, vdisk.Options{})
 	if err != nil {
 		return nil // what cannot be read may be overwritten
 	}

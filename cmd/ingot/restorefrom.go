@@ -10,6 +10,7 @@ import (
 	"ingot/internal/image"
 	"ingot/internal/job"
 	"ingot/internal/restore"
+	"ingot/internal/vdisk"
 )
 
 // restoreFrom is an open disk that is to be restored. Close it.
@@ -23,7 +24,7 @@ type restoreFrom struct {
 // openRestoreFrom opens a disk of an image, or another disk or virtual disk.
 func (c *console) openRestoreFrom(ctx context.Context, path string, fl *restoreFlags, log *job.Log) (*restoreFrom, error) {
 	if !namesImage(path) {
-		return diskToRestore(path, fl, log)
+		return diskToRestore(ctx, path, fl, log)
 	}
 	p, err := c.openPoint(ctx, path)
 	if err != nil {
@@ -54,11 +55,11 @@ func pointToRestore(ctx context.Context, p *point, fl *restoreFlags, log *job.Lo
 }
 
 // diskToRestore takes of a disk what an image of it would hold.
-func diskToRestore(path string, fl *restoreFlags, log *job.Log) (*restoreFrom, error) {
-	if fl.test || fl.disk != 1 {
+func diskToRestore(ctx context.Context, path string, fl *restoreFlags, log *job.Log) (*restoreFrom, error) {
+	if fl.test || fl.disk != 1 && !vdisk.IsClonezilla(path) {
 		return nil, usageError{fmt.Errorf("--verify and --disk are for images: %s is a disk or virtual disk", path)}
 	}
-	s, err := openSource(path, sourceFlags{layout: fl.layout})
+	s, err := openSource(ctx, path, sourceFlags{disk: fl.disk, layout: fl.layout})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,12 +22,15 @@ type sourceFlags struct {
 	raw     bool
 	folders []string
 	layout  string // a file with the table of the disk of a Windows system image
+	tempDir string
+	disk    int // of a folder of Clonezilla, counted from 1; 0 is the first
 }
 
 func (fl *sourceFlags) add(f *pflag.FlagSet) {
 	f.Int64Var(&fl.sector, "sector-size", 0, "sector size of a disk-image file in bytes (default: found out)")
 	f.BoolVar(&fl.raw, "raw", false, "take a disk-image file as it is, whatever format it seems to have")
 	layoutFlag(f, &fl.layout)
+	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where images of partclone and Clonezilla are unpacked (default: the system's)")
 	f.StringArrayVar(&fl.folders, "backing-folder", nil, "a folder that may hold files a virtual disk stands on, besides its own folder (repeatable)")
 }
 
@@ -42,8 +46,8 @@ type source struct {
 // openSource opens a disk, disk-image file or virtual disk for reading. The
 // sector size of a device and of some formats is known; else it is found out when
 // the flags have none.
-func openSource(path string, fl sourceFlags) (*source, error) {
-	s, err := openDisk(path, fl)
+func openSource(ctx context.Context, path string, fl sourceFlags) (*source, error) {
+	s, err := openDisk(ctx, path, fl)
 	if err != nil {
 		return nil, err
 	}
@@ -61,16 +65,16 @@ func openSource(path string, fl sourceFlags) (*source, error) {
 }
 
 // openDisk opens a source without looking at what is on it.
-func openDisk(path string, fl sourceFlags) (*source, error) {
+func openDisk(ctx context.Context, path string, fl sourceFlags) (*source, error) {
 	s := new(source)
 	st, err := os.Stat(path)
-	if err == nil && st.IsDir() {
-		return openWindows(path, fl)
+	if err == nil && st.IsDir() && !vdisk.IsClonezilla(path) {
+		return openWindows(ctx, path, fl)
 	}
 	if fl.layout != "" {
 		return nil, usageError{fmt.Errorf("--layout is for folders of Windows system images, and %s is none", path)}
 	}
-	if err != nil || !st.Mode().IsRegular() {
+	if err != nil || !st.Mode().IsRegular() && !st.IsDir() {
 		f, err := disk.Open(path)
 		if err != nil {
 			return nil, err
@@ -79,7 +83,7 @@ func openDisk(path string, fl sourceFlags) (*source, error) {
 		s.Source = backup.Source{Info: f.Info, Reader: f}
 		return s, nil
 	}
-	v, err := vdisk.Open(path, vdisk.Options{Folders: fl.folders, Raw: fl.raw})
+	v, err := openVirtual(ctx, path, st, fl)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +95,29 @@ func openDisk(path string, fl sourceFlags) (*source, error) {
 		}
 		s.take(f)
 	}
-	s.Source = backup.Source{Info: s.files[0].Info, Reader: v}
+	s.Source = backup.Source{Info: disk.Info{Path: path, ReadOnly: true}, Reader: v}
+	if len(s.files) > 0 {
+		s.Info = s.files[0].Info
+		s.Info.Path = path
+	}
 	if v.Format != vdisk.Raw || len(v.Files) > 1 {
 		s.Info.Bus, s.Info.Model = string(v.Format), v.Kind
 		s.Info.Size, s.Info.LogicalSector = v.Size(), max(v.Sector, 512)
 		s.Info.PhysicalSector = s.Info.LogicalSector
 	}
 	return s, nil
+}
+
+// openVirtual opens a virtual disk, or a folder of Clonezilla.
+func openVirtual(ctx context.Context, path string, st os.FileInfo, fl sourceFlags) (*vdisk.Disk, error) {
+	opts := vdisk.Options{Folders: fl.folders, Raw: fl.raw, TempDir: fl.tempDir}
+	switch {
+	case !st.IsDir():
+		return vdisk.Open(ctx, path, opts)
+	case vdisk.IsClonezilla(path):
+		return vdisk.OpenClonezilla(ctx, path, max(fl.disk, 1), opts)
+	}
+	return nil, fmt.Errorf("open %s: it is a folder, and none of Clonezilla", path)
 }
 
 func (s *source) take(f *disk.File) {
@@ -162,6 +182,9 @@ func (s *source) filled() block.Map {
 // writableUse says which partition of the plan is in use by something that may
 // write to it; "" when none is.
 func (s *source) writableUse(plan *backup.Plan) (string, error) {
+	if len(s.files) == 0 { // a folder with a table and no contents
+		return "", nil
+	}
 	uses, err := s.files[0].Users()
 	if err != nil {
 		return "", fmt.Errorf("find out what uses %s: %w", s.Info.Path, err)

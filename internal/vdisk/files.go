@@ -1,6 +1,7 @@
 package vdisk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,9 @@ type files struct {
 	folders []string // where they may lie, without links
 	names   []string
 	opened  []*file
+	scratch []*scratch // of partitions that were unpacked
 	depth   int
+	opts    Options
 }
 
 // newFiles allows the folder of the disk at path, and those of the options.
@@ -38,7 +41,7 @@ func newFiles(path string, opts Options) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	fs := &files{folders: []string{filepath.Dir(real)}}
+	fs := &files{folders: []string{filepath.Dir(real)}, opts: opts}
 	for _, dir := range opts.Folders {
 		real, err := realPath(dir)
 		if err != nil {
@@ -59,7 +62,7 @@ func realPath(path string) (string, error) {
 }
 
 func (fs *files) close() error {
-	var errs []error
+	errs := []error{fs.closeScratch()}
 	for _, f := range fs.opened {
 		errs = append(errs, f.Close(), f.os.Close())
 	}
@@ -122,7 +125,7 @@ var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
 // named opens files by the names that the file f gives, for the packages that
 // leave the chain to their caller.
-func (fs *files) named(f *file) func(name, format string) (block.Reader, block.Map, error) {
+func (fs *files) named(ctx context.Context, f *file) func(name, format string) (block.Reader, block.Map, error) {
 	return func(name, format string) (block.Reader, block.Map, error) {
 		name = strings.TrimPrefix(name, "file:")
 		if scheme.MatchString(name) || strings.ContainsRune(name, 0) {
@@ -136,7 +139,7 @@ func (fs *files) named(f *file) func(name, format string) (block.Reader, block.M
 		if err != nil {
 			return nil, nil, err
 		}
-		d, err := fs.open(real, format, false)
+		d, err := fs.open(ctx, real, format, false)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", real, err)
 		}

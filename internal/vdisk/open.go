@@ -1,6 +1,7 @@
 package vdisk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,9 @@ type Options struct {
 	// Folders may hold files that a disk names, besides the folder of the disk
 	// itself and those below it.
 	Folders []string
+	// TempDir is where images of partclone are unpacked to; "" is the system's
+	// folder for temporary files.
+	TempDir string
 	// Raw takes the file as it is, whatever it begins with.
 	Raw bool
 }
@@ -55,13 +59,14 @@ func (d *Disk) Close() error { return d.files.close() }
 // probeSize is how much of a file tells its format.
 const probeSize = 4096
 
-// Open opens the virtual disk in the regular file at path.
-func Open(path string, opts Options) (*Disk, error) {
+// Open opens the virtual disk in the regular file at path. An image of partclone
+// is unpacked, which takes a while.
+func Open(ctx context.Context, path string, opts Options) (*Disk, error) {
 	fs, err := newFiles(path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	d, err := fs.open(path, "", opts.Raw)
+	d, err := fs.open(ctx, path, "", opts.Raw)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), fs.close())
 	}
@@ -71,7 +76,7 @@ func Open(path string, opts Options) (*Disk, error) {
 
 // open opens one file of the chain. format is what names it says it is, "" for
 // finding out.
-func (fs *files) open(path, format string, asIs bool) (*Disk, error) {
+func (fs *files) open(ctx context.Context, path, format string, asIs bool) (*Disk, error) {
 	asIs = asIs || format == "raw"
 	f, err := fs.take(path, asIs)
 	if err != nil {
@@ -93,20 +98,20 @@ func (fs *files) open(path, format string, asIs bool) (*Disk, error) {
 	if _, err := f.ReadAt(tail, f.Size()-int64(len(tail))); err != nil {
 		return nil, err
 	}
-	return fs.probe(f, head, tail)
+	return fs.probe(ctx, f, head, tail)
 }
 
 // probe goes by how the file begins and, for a VHD of full size, ends.
-func (fs *files) probe(f *file, head, tail []byte) (*Disk, error) {
+func (fs *files) probe(ctx context.Context, f *file, head, tail []byte) (*Disk, error) {
 	switch {
 	case qcow2.Is(head):
-		im, err := qcow2.Open(f, f.Size(), fs.named(f))
+		im, err := qcow2.Open(f, f.Size(), fs.named(ctx, f))
 		if err != nil {
 			return nil, err
 		}
 		return &Disk{Format: QCOW2, Reader: im, used: im.Used()}, nil
 	case vmdk.Is(head):
-		im, err := vmdk.Open(f, fs.named(f))
+		im, err := vmdk.Open(f, fs.named(ctx, f))
 		if err != nil {
 			return nil, err
 		}
@@ -135,6 +140,10 @@ func (fs *files) probe(f *file, head, tail []byte) (*Disk, error) {
 			out.Notes = append(out.Notes, "the end of the file is missing or damaged: its copy at the front was used")
 		}
 		return out, nil
+	}
+	if isPartclone(f.path, head) {
+		fs.forget(f) // it is taken again, with the others of a row
+		return fs.partition(ctx, f.path)
 	}
 	if name := foreign(head); name != "" {
 		return nil, fmt.Errorf("%w: %s", ErrUnsupported, name)

@@ -16,7 +16,7 @@ import (
 // open opens a disk that must be good.
 func open(t *testing.T, path string, opts Options) *Disk {
 	t.Helper()
-	d, err := Open(path, opts)
+	d, err := Open(context.Background(), path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", format, err)
 		}
-		if got, err := Open(f.Name(), Options{}); err == nil {
+		if got, err := Open(context.Background(), f.Name(), Options{}); err == nil {
 			if got.Format != Raw {
 				t.Errorf("%s: the unfinished file is taken for %s", format, got.Format)
 			}
@@ -184,7 +184,7 @@ func TestBackingFiles(t *testing.T) {
 	} {
 		path := filepath.Join(dir, fmt.Sprintf("over%d.qcow2", i))
 		create(t, path, c.backing, "raw")
-		d, err := Open(path, c.opts)
+		d, err := Open(context.Background(), path, c.opts)
 		switch {
 		case err == nil:
 			base.Same(t, d, d.Used())
@@ -227,18 +227,18 @@ func TestChainsEnd(t *testing.T) {
 	path := func(i int) string { return filepath.Join(dir, fmt.Sprintf("%d.qcow2", i)) }
 	create(t, path(0), "1.qcow2", "qcow2")
 	create(t, path(1), "0.qcow2", "qcow2")
-	if _, err := Open(path(0), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := Open(context.Background(), path(0), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("a circle: %v", err)
 	}
 	create(t, path(2), "2.qcow2", "qcow2")
-	if _, err := Open(path(2), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := Open(context.Background(), path(2), Options{}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("a disk upon itself: %v", err)
 	}
 	vdisktest.QemuImg(t, "create", "-q", "-f", "qcow2", path(3), "1M")
 	for i := range maxDepth {
 		create(t, path(4+i), fmt.Sprintf("%d.qcow2", 3+i), "qcow2")
 	}
-	if _, err := Open(path(3+maxDepth), Options{}); err == nil || !strings.Contains(err.Error(), "stand on each other") {
+	if _, err := Open(context.Background(), path(3+maxDepth), Options{}); err == nil || !strings.Contains(err.Error(), "stand on each other") {
 		t.Errorf("a long chain: %v", err)
 	}
 	open(t, path(2+maxDepth), Options{})
@@ -278,11 +278,11 @@ func TestParts(t *testing.T) {
 func TestForeignFormats(t *testing.T) {
 	vdi := filepath.Join(t.TempDir(), "disk.vdi")
 	vdisktest.QemuImg(t, "create", "-q", "-f", "vdi", vdi, "1M")
-	if _, err := Open(vdi, Options{}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "VDI") {
+	if _, err := Open(context.Background(), vdi, Options{}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "VDI") {
 		t.Errorf("VDI: %v", err)
 	}
 	for _, path := range []string{t.TempDir(), "/dev/null"} {
-		if _, err := Open(path, Options{}); err == nil {
+		if _, err := Open(context.Background(), path, Options{}); err == nil {
 			t.Errorf("%s opens as a virtual disk", path)
 		}
 	}
