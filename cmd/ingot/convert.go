@@ -43,6 +43,13 @@ image of a virtual disk. FROM is an image file or folder, IMAGE[@TIME], a disk, 
 disk-image file: raw, split raw (.001), VHDX, VHD, qcow2 or VMDK, told by its content.
 FROM is never written to.
 
+FROM may be the folder of a Windows system image, too: the root of its drive,
+WindowsImageBackup, or a folder in it; the newest backup is taken. Its volumes are
+put into one disk again. Where they lay is taken from themselves, or else they lie
+one behind the other; the identity of the disk is a new one, so Windows may have
+to be told where it is now (bcdboot, startup repair). --layout has the table of
+the disk itself, as sfdisk --dump prints it or as the first MiB of the disk.
+
 The ending of TO says what is written: .vhdx (Hyper-V), .vhd (Hyper-V, Azure), .qcow2
 (QEMU, KVM, Proxmox), .vmdk (VMware, VirtualBox), .raw or .img, or .mrimgx (an image,
 which begins a set of its own). --format says it for other names, and vhd-fixed for a VHD of

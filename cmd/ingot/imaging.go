@@ -19,7 +19,8 @@ import (
 // imageJob is one image that is to be taken.
 type imageJob struct {
 	source string
-	sector int64 // of a file; 0 finds out
+	sector int64  // of a file; 0 finds out
+	layout string // of a Windows system image
 	to     string
 	name   string // template, see backup.Naming
 	split  string // as --split has it
@@ -45,7 +46,7 @@ type imaging struct {
 // beginImaging looks at source and destination, and refuses what cannot give a
 // good image.
 func beginImaging(ctx context.Context, j *imageJob) (*imaging, error) {
-	src, err := openSource(ctx, j.source, sourceFlags{sector: j.sector, tempDir: j.opts.TempDir})
+	src, err := openSource(ctx, j.source, sourceFlags{sector: j.sector, layout: j.layout, tempDir: j.opts.TempDir})
 	if err != nil {
 		return nil, err
 	}

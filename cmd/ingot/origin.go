@@ -40,8 +40,11 @@ var imageEndings = []string{backup.Extension, ".mrbakx", ".mrimg"}
 func namesImage(ref string) bool {
 	path, when := cutTime(ref)
 	st, err := os.Stat(path)
-	if when != "" || err == nil && st.IsDir() && !vdisk.IsClonezilla(path) {
+	if when != "" {
 		return true
+	}
+	if err == nil && st.IsDir() {
+		return !isWindowsImage(path) && !vdisk.IsClonezilla(path)
 	}
 	for _, e := range imageEndings {
 		if strings.EqualFold(filepath.Ext(path), e) {

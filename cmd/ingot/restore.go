@@ -19,7 +19,7 @@ import (
 )
 
 type restoreFlags struct {
-	partitions               string
+	partitions, layout       string
 	disk                     int
 	yes, check, dryRun, test bool
 }
@@ -31,7 +31,8 @@ func newRestore(c *console) *cobra.Command {
 		Short: "Restore an image to a disk or a file, or clone a disk or virtual disk",
 		Long: `Restore an image to a disk, or to a raw disk-image file that is created sparse
 when it does not exist. FROM is IMAGE[@TIME], or another disk, or a virtual disk
-(VHDX, VHD, qcow2, VMDK, raw), of which what file systems use is written. What is
+(VHDX, VHD, qcow2, VMDK, raw), of which what file systems use is written, or the
+folder of a Windows system image (see 'ingot convert --help'). What is
 on the target is shown first, and a yes is asked for before anything is overwritten.
 'ingot convert' makes virtual disks.
 
@@ -52,6 +53,7 @@ and size, the table and all other partitions of the target stay as they are.
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by their number in the image: 1,3 (default all)")
+	layoutFlag(f, &fl.layout)
 	f.IntVar(&fl.disk, "disk", 1, "which disk of the image, counted from 1")
 	f.BoolVar(&fl.yes, "yes", false, "do not ask before overwriting")
 	f.BoolVar(&fl.check, "check", false, "read the target back afterwards and compare")

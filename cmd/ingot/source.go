@@ -22,20 +22,23 @@ type sourceFlags struct {
 	raw     bool
 	folders []string
 	tempDir string
-	disk    int // of a folder of Clonezilla, counted from 1; 0 is the first
+	disk    int    // of a folder of Clonezilla, counted from 1; 0 is the first
+	layout  string // a file with the table of the disk of a Windows system image
 }
 
 func (fl *sourceFlags) add(f *pflag.FlagSet) {
 	f.Int64Var(&fl.sector, "sector-size", 0, "sector size of a disk-image file in bytes (default: found out)")
 	f.BoolVar(&fl.raw, "raw", false, "take a disk-image file as it is, whatever format it seems to have")
 	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where images of partclone and Clonezilla are unpacked (default: the system's)")
+	layoutFlag(f, &fl.layout)
 	f.StringArrayVar(&fl.folders, "backing-folder", nil, "a folder that may hold files a virtual disk stands on, besides its own folder (repeatable)")
 }
 
 // source is an open disk, disk-image file or virtual disk. Close it.
 type source struct {
 	backup.Source
-	virtual *vdisk.Disk  // nil: a device
+	virtual *vdisk.Disk  // nil: a device, or a Windows system image
+	windows *windowsDisk // nil: anything else
 	files   []*disk.File // the device, or the files it lies in
 	opened  []time.Time  // when they were last written to, as of their opening
 }
@@ -65,6 +68,12 @@ func openSource(ctx context.Context, path string, fl sourceFlags) (*source, erro
 func openDisk(ctx context.Context, path string, fl sourceFlags) (*source, error) {
 	s := new(source)
 	st, err := os.Stat(path)
+	if err == nil && st.IsDir() && !vdisk.IsClonezilla(path) {
+		return openWindows(path, fl)
+	}
+	if fl.layout != "" {
+		return nil, usageError{fmt.Errorf("--layout is for folders of Windows system images, and %s is none", path)}
+	}
 	if err != nil || !st.Mode().IsRegular() && !st.IsDir() {
 		f, err := disk.Open(path)
 		if err != nil {
@@ -102,13 +111,10 @@ func openDisk(ctx context.Context, path string, fl sourceFlags) (*source, error)
 // openVirtual opens a virtual disk, or a folder of Clonezilla.
 func openVirtual(ctx context.Context, path string, st os.FileInfo, fl sourceFlags) (*vdisk.Disk, error) {
 	opts := vdisk.Options{Folders: fl.folders, Raw: fl.raw, TempDir: fl.tempDir}
-	switch {
-	case !st.IsDir():
-		return vdisk.Open(ctx, path, opts)
-	case vdisk.IsClonezilla(path):
+	if st.IsDir() {
 		return vdisk.OpenClonezilla(ctx, path, max(fl.disk, 1), opts)
 	}
-	return nil, fmt.Errorf("open %s: it is a folder, and none of Clonezilla", path)
+	return vdisk.Open(ctx, path, opts)
 }
 
 func (s *source) take(f *disk.File) {
@@ -121,6 +127,9 @@ func (s *source) Close() error {
 	var errs []error
 	if s.virtual != nil {
 		errs = append(errs, s.virtual.Close())
+	}
+	if s.windows != nil {
+		errs = append(errs, s.windows.backup.Close())
 	}
 	for _, f := range s.files {
 		errs = append(errs, f.Close())
@@ -158,6 +167,9 @@ func (s *source) changed(written bool) error {
 
 // filled is the map of what the source is not known to have zeros at.
 func (s *source) filled() block.Map {
+	if s.windows != nil {
+		return s.windows.disk.Used()
+	}
 	if s.virtual == nil {
 		return block.Whole(s.Reader.Size())
 	}
@@ -197,6 +209,9 @@ func modified(path string) time.Time {
 
 // notes are what is worth knowing of the source, for a run.
 func (s *source) notes() (out []string) {
+	if s.windows != nil {
+		return s.windows.notes
+	}
 	if s.virtual == nil || s.virtual.Format == vdisk.Raw && len(s.virtual.Files) == 1 {
 		return nil
 	}

@@ -75,14 +75,20 @@ func (a *Assembled) Used() block.Map {
 type placed []Content
 
 // Extents implements block.Map.
-func (m placed) Extents() iter.Seq2[block.Extent, error] {
+func (m placed) Extents() iter.Seq2[block.Extent, error] { return m.ExtentsFrom(0) }
+
+// ExtentsFrom implements block.Seeker.
+func (m placed) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
 	return func(yield func(block.Extent, error) bool) {
 		for _, c := range m {
+			if c.end() <= off {
+				continue
+			}
 			used := c.Used
 			if used == nil {
 				used = block.Whole(c.Reader.Size())
 			}
-			for e, err := range block.Clip(used, 0, c.Reader.Size()).Extents() {
+			for e, err := range block.From(block.Clip(used, 0, c.Reader.Size()), max(off-c.Off, 0)) {
 				if err != nil {
 					yield(block.Extent{}, fmt.Errorf("the contents at byte %d: %w", c.Off, err))
 					return

@@ -97,6 +97,10 @@ type Options struct {
 	// PartName names the file of a number; it is asked when Split is set, for the
 	// first file too.
 	PartName func(number int64) string
+	// NextMedium has the backup fill the medium at the destination, and others
+	// after it: it is asked to have the next one there, or one with more room, for
+	// the part of that number, and told why. Each part is finished on its medium.
+	NextMedium func(ctx context.Context, full error, number int64) error
 	// Access has the password of an image whose document says that it is encrypted.
 	Access *Access
 	// Resumable has what was written outlive a run that is cut short, where the
@@ -120,7 +124,7 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
 	w := newWriter(doc, keys, opts.TempDir)
 	w.base = opts.Base
-	if opts.Split > 0 {
+	if opts.Split > 0 || opts.NextMedium != nil {
 		if w.split, err = newSplitting(ctx, store, doc, opts); err != nil {
 			return nil, err
 		}
@@ -147,7 +151,7 @@ func newWriter(doc *Document, keys *seal.Keys, temp string) *Writer {
 
 // open begins the first file, or takes up those of an unfinished image.
 func (w *Writer) open(ctx context.Context, store dest.Store, name string, opts *Options) error {
-	if keeper, ok := store.(dest.Keeper); ok && (opts.Resumable || opts.Resume != nil) {
+	if keeper, ok := store.(dest.Keeper); ok && (opts.Resumable || opts.Resume != nil) && opts.NextMedium == nil {
 		w.log = newJournal(ctx, keeper, w.keys, opts.Flush)
 		h := &w.doc.Header
 		w.log.first = segmentHead{
@@ -453,73 +457,4 @@ func (w *Writer) End() error {
 	})
 	w.cur = nil
 	return nil
-}
-
-// Resumed is how many bytes of the files were there already.
-func (w *Writer) Resumed() int64 { return w.resumed }
-
-// Commit writes the metadata and makes the file an image. When it fails there
-// is none, but perhaps an unfinished one: see Stop.
-func (w *Writer) Commit(ctx context.Context) error {
-	err := w.err
-	if err == nil && w.ahead > 0 {
-		err = fmt.Errorf("%w: %d blocks are not in use any more", ErrMoved, w.ahead)
-	}
-	if err == nil {
-		err = w.writeMetadata()
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = w.close()
-	}
-	if err == nil {
-		err = w.publish(ctx)
-	}
-	if err != nil {
-		return w.Stop(err)
-	}
-	_ = w.log.drop() // the image is there: what is left of its journal harms nobody
-	return nil
-}
-
-func (w *Writer) publish(ctx context.Context) error {
-	if w.split != nil {
-		return w.split.commit(ctx, w.file)
-	}
-	return w.file.Commit(ctx)
-}
-
-// Stop ends an image that cannot be finished because of err. What it has stored
-// is left when a later run can go on with it; the error that is given back then
-// wraps ErrPaused.
-func (w *Writer) Stop(err error) error {
-	if !w.log.worth() || errors.Is(err, ErrMoved) {
-		return errors.Join(err, w.Abort())
-	}
-	w.fail(err)
-	return errors.Join(fmt.Errorf("%w: %w", ErrPaused, err), w.close(), w.log.leave())
-}
-
-// Abort drops the file. After Commit it does nothing.
-func (w *Writer) Abort() error {
-	w.fail(errors.New("the image was given up"))
-	err := errors.Join(w.close(), w.file.Abort(), w.log.drop())
-	if w.split != nil {
-		err = errors.Join(err, w.split.abort())
-	}
-	return err
-}
-
-func (w *Writer) close() error {
-	return errors.Join(w.index.close(), w.strong.close(), w.marks.close())
-}
-
-// fail keeps the first error and gives it back.
-func (w *Writer) fail(err error) error {
-	if w.err == nil {
-		w.err = err
-	}
-	return w.err
 }

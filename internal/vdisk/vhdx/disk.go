@@ -96,6 +96,13 @@ func (d *Disk) Replayed() bool {
 	return d.head.log != guid{} || d.parent != nil && d.parent.Replayed()
 }
 
+// TornLog reports whether the log of the file, or of that of a parent, holds
+// entries of which none is whole. That is so when a machine stopped while the
+// first was written; nothing it was about has been done to the file then.
+func (d *Disk) TornLog() bool {
+	return d.m.torn || d.parent != nil && d.parent.TornLog()
+}
+
 // Parent is the disk this one is the difference to; nil if there is none.
 func (d *Disk) Parent() *Disk { return d.parent }
 

@@ -29,7 +29,8 @@ type ring struct {
 	r        io.ReaderAt
 	off, len int64
 	id       guid
-	seen     bool  // an entry bears the id, valid or not
+	seen     int   // entries that bear the id, valid or not
+	valid    int   // those whose checksum is right
 	budget   int64 // bytes that may still be read of entries
 }
 
@@ -67,7 +68,7 @@ func (g *ring) entry(pos int64) (e entry, ok bool, err error) {
 	if string(b[:4]) != entryMark || guid(b[32:48]) != g.id {
 		return e, false, nil
 	}
-	g.seen = true
+	g.seen++
 	e = entry{
 		pos: pos, size: int64(binary.LittleEndian.Uint32(b[8:])), tail: int64(binary.LittleEndian.Uint32(b[12:])),
 		sequence: binary.LittleEndian.Uint64(b[16:]), descriptors: int64(binary.LittleEndian.Uint32(b[24:])),
@@ -81,6 +82,7 @@ func (g *ring) entry(pos int64) (e entry, ok bool, err error) {
 	if err != nil || sum != binary.LittleEndian.Uint32(b[4:]) {
 		return e, false, err
 	}
+	g.valid++
 	whole := true
 	err = g.descriptors(&e, func(descriptor) error { return nil })
 	if errors.Is(err, errDescriptor) {
@@ -252,12 +254,12 @@ func (m *image) replay(h header) error {
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 {
-		if g.seen {
-			return errors.New("log: it holds changes, but no entry is whole")
-		}
-		return nil // opened for writing, but nothing was logged yet
+	if len(entries) == 0 && g.valid > 0 {
+		return errors.New("log: it holds changes, but where they begin is not whole")
 	}
+	// The log is named before the first entry is written, and only what is whole
+	// in the log is done to the file: without a valid entry there is nothing to do.
+	m.torn = len(entries) == 0 && g.seen > 0
 	for i := range entries {
 		if err := m.apply(&g, &entries[i]); err != nil {
 			return err

@@ -23,6 +23,7 @@ type image struct {
 	pages map[int64]logPage
 	zeros block.Extents
 
+	torn bool  // the log holds entries, and none is whole
 	work int64 // done to keep pages and zeros apart
 }
 
