@@ -145,7 +145,7 @@ func (s *Mail) client(ctx context.Context) (*gomail.Client, error) {
 		}),
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		opts = append(opts, gomail.WithTimeout(max(time.Until(deadline), time.Millisecond)))
+		opts = append(opts, gomail.WithTimeout(max(time.Until(deadline), 0)+time.Second)) // it is ctx that ends it
 	}
 	if s.Security == "" || s.Security == STARTTLS {
 		opts = append(opts, gomail.WithTLSPolicy(gomail.TLSMandatory))

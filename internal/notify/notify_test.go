@@ -78,7 +78,7 @@ func TestOverdueText(t *testing.T) {
 
 func TestTextFile(t *testing.T) {
 	dir := t.TempDir()
-	f := &TextFile{Folder: dir}
+	f := &TextFile{Path: dir}
 	r := report(job.Success)
 	r.Definition = "a \"b\"\\\n/../c"
 	send := func(s job.Status, later time.Duration) string {

@@ -14,8 +14,9 @@ import (
 type Ping struct {
 	URL Secret
 	// Log sends the text of the log with the end; else a summary goes with it.
-	Log    bool
-	poster poster
+	Log   bool
+	Limit time.Duration // of one attempt; 0 is that of the channel
+	pause pause
 }
 
 // PingEvents are what a Channel of a Ping is for.
@@ -46,7 +47,8 @@ func (p *Ping) Send(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	return p.poster.post(ctx, u, "text/plain; charset=utf-8", body)
+	out := poster{limit: p.Limit, pause: p.pause}
+	return out.post(ctx, u, "text/plain; charset=utf-8", body)
 }
 
 func (p *Ping) body(m *Message) ([]byte, error) {

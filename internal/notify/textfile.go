@@ -13,9 +13,11 @@ import (
 )
 
 // TextFile keeps a file for the textfile collector of the Prometheus node
-// exporter: one for each definition, replaced as a whole.
+// exporter, replaced as a whole. Two definitions cannot share one.
 type TextFile struct {
-	Folder string
+	// Path is the file, which ends with .prom, or the folder of the collector,
+	// where each definition gets a file of its own.
+	Path string
 }
 
 // metric is one line of the file.
@@ -50,7 +52,10 @@ func (f *TextFile) Send(_ context.Context, m *Message) error {
 	if !m.Event.Has(Ends) {
 		return nil
 	}
-	path := filepath.Join(f.Folder, "ingot_"+fileName(m.Report.Definition)+".prom")
+	path := f.Path
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		path = filepath.Join(path, "ingot_"+fileName(m.Report.Definition)+".prom")
+	}
 	success := seconds(m.Report.Ended)
 	if !m.Report.Status.Good() {
 		success = earlier(path)

@@ -14,10 +14,13 @@ import (
 
 // poster sends to a URL that is a secret.
 type poster struct {
-	client *http.Client // nil is the usual one
-	// pause waits between two attempts; nil waits by the clock.
-	pause func(ctx context.Context, d time.Duration) error
+	limit time.Duration // of an attempt; 0 is that of ctx alone
+	token Secret        // sent as that of a bearer (RFC 6750); nil is none
+	pause pause
 }
+
+// pause waits between two attempts; nil waits by the clock.
+type pause func(ctx context.Context, d time.Duration) error
 
 const (
 	attempts   = 4
@@ -71,17 +74,19 @@ func (p *poster) sleep(ctx context.Context, d time.Duration) error {
 // once is one attempt. again says whether another one may succeed, after when
 // the server wants it to be made.
 func (p *poster) once(ctx context.Context, u *url.URL, contentType string, body []byte) (again bool, after time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return false, 0, fmt.Errorf("%s: the URL cannot be asked for", u.Host)
+	whole := ctx
+	if p.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.limit)
+		defer cancel()
 	}
-	req.Header.Set("User-Agent", "Ingot")
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	res, err := p.http().Do(req)
+	req, err := p.request(ctx, u, contentType, body)
 	if err != nil {
-		return ctx.Err() == nil, 0, fmt.Errorf("%s: %w", u.Host, bare(err))
+		return false, 0, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return whole.Err() == nil, 0, fmt.Errorf("%s: %w", u.Host, bare(err))
 	}
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, 1<<16) // so that the connection can be used again
@@ -97,23 +102,33 @@ func (p *poster) once(ctx context.Context, u *url.URL, contentType string, body 
 	return false, 0, fmt.Errorf("%s: it answers %s", u.Host, res.Status)
 }
 
-// http is the client, with redirects followed only where nobody else gets to see
-// the message and it stays what it is: to the same host, and not from 301 and 302,
-// which make another request of it.
-func (p *poster) http() *http.Client {
-	var c http.Client
-	if p.client != nil {
-		c = *p.client
+func (p *poster) request(ctx context.Context, u *url.URL, contentType string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s: the URL cannot be asked for", u.Host)
 	}
-	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		first := via[0]
-		if req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme || req.Method != first.Method || len(via) > 3 {
-			return http.ErrUseLastResponse
+	req.Header.Set("User-Agent", "Ingot")
+	req.Header.Set("Content-Type", contentType)
+	if p.token != nil {
+		token, err := p.token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("token for %s: %w", u.Host, err)
 		}
-		return nil
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return &c
+	return req, nil
 }
+
+// client follows redirects only where nobody else gets to see the message and it
+// stays what it is: to the same host, and not from 301 and 302, which make
+// another request of it.
+var client = &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	if req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme || req.Method != first.Method || len(via) > 3 {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}}
 
 // bare is the reason of an error of net/http without the URL it names.
 func bare(err error) error {

@@ -28,7 +28,7 @@ type receiver struct {
 	got    []received
 }
 
-type received struct{ method, path, query, body, contentType string }
+type received struct{ method, path, query, body, contentType, auth string }
 
 func receive(t *testing.T, codes ...int) *receiver {
 	r := &receiver{codes: codes, header: http.Header{}}
@@ -36,7 +36,7 @@ func receive(t *testing.T, codes ...int) *receiver {
 		b, _ := io.ReadAll(q.Body)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.got = append(r.got, received{q.Method, q.URL.Path, q.URL.RawQuery, string(b), q.Header.Get("Content-Type")})
+		r.got = append(r.got, received{q.Method, q.URL.Path, q.URL.RawQuery, string(b), q.Header.Get("Content-Type"), q.Header.Get("Authorization")})
 		for k, v := range r.header {
 			w.Header()[k] = v
 		}
@@ -56,7 +56,16 @@ type patient []time.Duration
 func (p *patient) pause(_ context.Context, d time.Duration) error { *p = append(*p, d); return nil }
 
 func hookTo(url string, preset Preset, p *patient) *Webhook {
-	return &Webhook{Preset: preset, URL: Plain(url), poster: poster{pause: p.pause}}
+	return &Webhook{Preset: preset, URL: Plain(url), pause: p.pause}
+}
+
+func TestWebhookToken(t *testing.T) {
+	srv := receive(t, 200)
+	w := hookTo(srv.URL, Generic, &patient{})
+	w.Token = Plain("abc")
+	if err := w.Send(t.Context(), &Message{Event: Success}); err != nil || srv.got[0].auth != "Bearer abc" {
+		t.Errorf("%+v, %v", srv.got, err)
+	}
 }
 
 func TestWebhookPresets(t *testing.T) {
@@ -150,7 +159,7 @@ func TestErrorsKeepURLs(t *testing.T) {
 	closed := receive(t, 200)
 	closed.Close()
 	for _, url := range []string{closed.URL + "/T0/SECRET?token=SECRET", "http://user:SECRET@127.0.0.1:1/x", "SECRET", "http://[SECRET", "ftp://host/SECRET", "http://host:SECRET/"} {
-		for _, s := range []Sender{hookTo(url, Generic, &patient{}), &Ping{URL: Plain(url), poster: poster{pause: (&patient{}).pause}}} {
+		for _, s := range []Sender{hookTo(url, Generic, &patient{}), &Ping{URL: Plain(url), pause: (&patient{}).pause}} {
 			err := s.Send(t.Context(), &Message{Event: Failure, Report: report(job.Failed)})
 			if err == nil || strings.Contains(err.Error(), "SECRET") {
 				t.Errorf("%s: %v", url, err)

@@ -27,7 +27,9 @@ const (
 type Webhook struct {
 	Preset Preset
 	URL    Secret
-	poster poster
+	Token  Secret        // of a bearer; nil is none
+	Limit  time.Duration // of one attempt; 0 is that of the channel
+	pause  pause
 }
 
 // hook is what a generic webhook gets.
@@ -64,7 +66,8 @@ func (w *Webhook) Send(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	return w.poster.post(ctx, u, "application/json", b)
+	p := poster{limit: w.Limit, token: w.Token, pause: w.pause}
+	return p.post(ctx, u, "application/json", b)
 }
 
 // body is what is posted; for ntfy u becomes the server's own address, which
