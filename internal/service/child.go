@@ -15,21 +15,13 @@ import (
 	"ingot/internal/job"
 )
 
-// Priority is how much a run stands back for other work on the machine.
-type Priority struct {
-	Nice int  // 0 normal, 19 least; on Windows 1 and more is below normal, 15 and more idle
-	Idle bool // disks are used only when nobody else does; Linux, with schedulers that know of it
-}
-
 // task is a process to be run.
 type task struct {
-	argv     []string
-	env      []string // added to the environment
-	priority Priority
-	grace    time.Duration // from the request to end until it is made to
-	began    func(Process) // called once it runs
-	tell     func(job.Event)
-	log      *runLog
+	argv  []string
+	grace time.Duration // from the request to end until it is made to
+	began func(Process) // called once it runs
+	tell  func(job.Event)
+	log   *runLog
 }
 
 // exitOf are the states that the exit codes of the program stand for when there
@@ -41,7 +33,6 @@ var exitOf = map[int]State{0: Success, 6: Warned, 130: Stopped}
 // of its group is left.
 func (t *task) run(ctx context.Context) Outcome {
 	cmd := exec.Command(t.argv[0], t.argv[1:]...)
-	cmd.Env = append(os.Environ(), t.env...)
 	out, outW, err := os.Pipe()
 	if err != nil {
 		return failure("start", err)
@@ -65,14 +56,14 @@ type launched struct {
 }
 
 // launch starts cmd from a thread of its own, which lives as long as the
-// process: on Linux the priority of the thread passes to the process, and the
-// end of the thread, which is also that of the service, ends the process.
+// process: on Linux the end of the thread, which is also that of the service,
+// ends the process.
 func (t *task) launch(ctx context.Context, cmd *exec.Cmd) *launched {
 	l := &launched{ended: make(chan error, 1)}
 	started := make(chan error)
 	go func() { // ends with the process
 		runtime.LockOSThread() // and never unlocks: the thread ends with this
-		g, err := startGroup(cmd, t.priority)
+		g, err := startGroup(cmd)
 		l.group = g
 		started <- err
 		if err == nil {
@@ -93,7 +84,7 @@ func (t *task) attend(ctx context.Context, l *launched, out, errs *os.File) Outc
 		return failure("start", l.err)
 	}
 	var report *job.Report
-	var last lastLines
+	var said complaint
 	outDone, errsDone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(outDone)
@@ -107,7 +98,7 @@ func (t *task) attend(ctx context.Context, l *launched, out, errs *os.File) Outc
 		defer close(errsDone)
 		eachLine(errs, func(line []byte) {
 			t.log.add(Line{Kind: "error", Text: string(line)})
-			last.add(string(line))
+			said.add(string(line))
 		})
 	}()
 	err, killed := t.wait(ctx, l)
@@ -118,7 +109,7 @@ func (t *task) attend(ctx context.Context, l *launched, out, errs *os.File) Outc
 	<-outDone
 	<-errsDone
 	cut.Stop()
-	return outcome(ctx, err, killed, report, &last)
+	return outcome(ctx, err, killed, report, &said)
 }
 
 // drain is how long the output is waited for after the process has ended.
@@ -180,13 +171,25 @@ func eachLine(r io.Reader, fn func([]byte)) {
 	}
 }
 
-// lastLines keeps the last lines of what a process complains about.
-type lastLines struct{ lines []string }
+// complaint keeps the first and the last lines of what a process complains
+// about: those of a crash begin with the reason, others end with it.
+type complaint struct{ first, last []string }
 
-func (l *lastLines) add(s string) {
-	if l.lines = append(l.lines, cut(s)); len(l.lines) > 5 {
-		l.lines = l.lines[1:]
+// keptOfComplaint is how many lines are kept at either end.
+const keptOfComplaint = 4
+
+func (c *complaint) add(s string) {
+	if len(c.first) < keptOfComplaint {
+		c.first = append(c.first, cut(s))
+		return
 	}
+	if c.last = append(c.last, cut(s)); len(c.last) > keptOfComplaint {
+		c.last = c.last[1:]
+	}
+}
+
+func (c *complaint) String() string {
+	return strings.TrimSpace(strings.Join(append(append([]string{}, c.first...), c.last...), "\n"))
 }
 
 func failure(doing string, err error) Outcome {
@@ -195,7 +198,7 @@ func failure(doing string, err error) Outcome {
 
 // outcome judges the end of a process: by its report when there is one, else by
 // its exit code.
-func outcome(ctx context.Context, err error, killed bool, r *job.Report, last *lastLines) Outcome {
+func outcome(ctx context.Context, err error, killed bool, r *job.Report, said *complaint) Outcome {
 	o := Outcome{Report: r}
 	var exit *exec.ExitError
 	switch {
@@ -211,7 +214,7 @@ func outcome(ctx context.Context, err error, killed bool, r *job.Report, last *l
 	case known:
 		o.State = state
 	default:
-		o.State, o.Error = Failed, strings.Join(last.lines, "\n")
+		o.State, o.Error = Failed, said.String()
 	}
 	if o.ExitCode < 0 && o.Error == "" || o.ExitCode < 0 && r == nil {
 		o.Error = strings.TrimSpace(fmt.Sprintf("the process of the run ended: %v\n%s", err, o.Error))

@@ -15,28 +15,10 @@ import (
 // group is the process group of a run.
 type group struct{ id int }
 
-// The IO priority of Linux: ioprio_set(2), linux/ioprio.h.
-const (
-	ioWhoProcess = 1
-	ioClassShift = 13
-	ioClassBest  = 2
-	ioClassIdle  = 3
-)
-
 // startGroup starts cmd in a process group of its own. It is called on a locked
-// thread, whose priority the process has from its first instruction on, and
-// whose end ends the process.
-func startGroup(cmd *exec.Cmd, p Priority) (*group, error) {
+// thread, whose end ends the process: prctl(2), PR_SET_PDEATHSIG.
+func startGroup(cmd *exec.Cmd) (*group, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	// What a lesser priority cannot be set for runs at the one of the service.
-	if p.Nice != 0 {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, p.Nice)
-	}
-	if p.Idle {
-		_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioWhoProcess, 0, ioClassIdle<<ioClassShift)
-	} else if p.LowIO {
-		_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioWhoProcess, 0, ioClassBest<<ioClassShift|7)
-	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

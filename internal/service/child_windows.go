@@ -18,15 +18,8 @@ type group struct {
 }
 
 // startGroup starts cmd in a job object of its own.
-func startGroup(cmd *exec.Cmd, p Priority) (*group, error) {
-	flags := uint32(windows.CREATE_NEW_PROCESS_GROUP)
-	switch {
-	case p.Nice >= 15:
-		flags |= windows.IDLE_PRIORITY_CLASS
-	case p.Nice > 0:
-		flags |= windows.BELOW_NORMAL_PRIORITY_CLASS
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: flags}
+func startGroup(cmd *exec.Cmd) (*group, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return nil, err

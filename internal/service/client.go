@@ -97,7 +97,8 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 
 // Status gives the state of the service.
 func (c *Client) Status(ctx context.Context) (st Status, err error) {
-	return st, c.do(ctx, http.MethodGet, "/v1/status", nil, &st)
+	err = c.do(ctx, http.MethodGet, "/v1/status", nil, &st)
+	return st, err
 }
 
 // Queue is what waits and what is under way.
@@ -108,11 +109,12 @@ type Queue struct {
 
 // Queue gives the runs under way and those that wait.
 func (c *Client) Queue(ctx context.Context) (q Queue, err error) {
-	return q, c.do(ctx, http.MethodGet, "/v1/jobs", nil, &q)
+	err = c.do(ctx, http.MethodGet, "/v1/jobs", nil, &q)
+	return q, err
 }
 
 // Runs gives runs of the history, newest first.
-func (c *Client) Runs(ctx context.Context, f Filter) ([]Run, error) {
+func (c *Client) Runs(ctx context.Context, f Filter) (runs []Run, err error) {
 	q := url.Values{}
 	for k, v := range map[string]string{"definition": f.Definition, "state": string(f.State)} {
 		if v != "" {
@@ -128,17 +130,20 @@ func (c *Client) Runs(ctx context.Context, f Filter) ([]Run, error) {
 	var out struct {
 		Runs []Run `json:"runs"`
 	}
-	return out.Runs, c.do(ctx, http.MethodGet, "/v1/runs?"+q.Encode(), nil, &out)
+	err = c.do(ctx, http.MethodGet, "/v1/runs?"+q.Encode(), nil, &out)
+	return out.Runs, err
 }
 
 // Run gives one run.
 func (c *Client) Run(ctx context.Context, id uint64) (r Run, err error) {
-	return r, c.do(ctx, http.MethodGet, "/v1/runs/"+runName(id), nil, &r)
+	err = c.do(ctx, http.MethodGet, "/v1/runs/"+runName(id), nil, &r)
+	return r, err
 }
 
 // Log gives a part of the log of a run, from a line on.
 func (c *Client) Log(ctx context.Context, id uint64, from int) (l Lines, err error) {
-	return l, c.do(ctx, http.MethodGet, fmt.Sprintf("/v1/runs/%d/log?from=%d", id, from), nil, &l)
+	err = c.do(ctx, http.MethodGet, fmt.Sprintf("/v1/runs/%d/log?from=%d", id, from), nil, &l)
+	return l, err
 }
 
 // Cancel ends a run, or takes it out of the queue.
@@ -148,7 +153,8 @@ func (c *Client) Cancel(ctx context.Context, id uint64) error {
 
 // Start queues a run.
 func (c *Client) Start(ctx context.Context, name string, t plan.Type) (r Run, err error) {
-	return r, c.do(ctx, http.MethodPost, "/v1/definitions/"+url.PathEscape(name)+":run", RunRequest{t}, &r)
+	err = c.do(ctx, http.MethodPost, "/v1/definitions/"+url.PathEscape(name)+":run", RunRequest{t}, &r)
+	return r, err
 }
 
 // Pause holds the queue, or with a name the schedules of one definition; on

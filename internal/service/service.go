@@ -83,7 +83,7 @@ type Service struct {
 	record  *recorder
 	logs    logs
 	bus     bus
-	began   time.Time
+	started time.Time
 	kick    chan struct{} // has something when there may be work
 	streams chan struct{} // a place for each stream of events
 
@@ -131,7 +131,7 @@ func Serve(ctx context.Context, opts Options) error {
 
 func newService(ctx context.Context, opts Options) (*Service, error) {
 	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx}
-	s.log, s.began = s.opts.Log, s.opts.Clock.Now()
+	s.log, s.started = s.opts.Log, s.opts.Clock.Now()
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the history: %w", err)
@@ -144,7 +144,7 @@ func newService(ctx context.Context, opts Options) (*Service, error) {
 	m.last = max(m.last, s.logs.last())
 	s.eng = newEngine(m, s.opts.Parallel, record.store, func(name string, r *Run) { s.bus.send("job", name, r) })
 	host, _ := os.Hostname()
-	s.eng.machine = Machine{Host: host, Boot: bootID(), BootTime: s.began}
+	s.eng.machine = Machine{Host: host, Boot: bootID(), BootTime: s.started}
 	s.shelf = shelf{dir: s.opts.Definitions, load: s.opts.Load}
 	s.look()
 	s.recover(m.unfinished)

@@ -13,15 +13,8 @@ import (
 // typeFlags are the options of the run verb for the types of backup.
 var typeFlags = map[plan.Type]string{plan.Full: "--full", plan.Differential: "--diff", plan.Incremental: "--inc"}
 
-// priorityOf is what the two priorities of a definition mean for its process.
-func priorityOf(o *plan.Options) Priority {
-	nice := map[plan.Priority]int{plan.PriorityLow: 10, plan.PriorityIdle: 19, plan.PriorityHigh: -5}[o.CPU]
-	return Priority{Nice: nice, Idle: o.IO == plan.PriorityIdle, LowIO: o.IO == plan.PriorityLow}
-}
-
 // start starts the process of a run. It is called with s.mu held.
 func (s *Service) start(ctx context.Context, r Run) {
-	def := s.shelf.entries[r.Definition].Def
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.live[r.ID] = &live{cancel: cancel}
 	argv := append([]string{}, s.opts.Program...)
@@ -30,7 +23,7 @@ func (s *Service) start(ctx context.Context, r Run) {
 		argv = append(argv, flag)
 	}
 	t := &task{
-		argv: argv, priority: priorityOf(&def.Options), grace: s.opts.Grace,
+		argv: argv, grace: s.opts.Grace,
 		began: func(p Process) { s.began(r.ID, p) },
 		tell:  func(e job.Event) { s.heard(r.ID, e) },
 		log:   s.logs.create(r.ID, s.opts.Clock.Now),

@@ -52,7 +52,7 @@ func (s *Service) status() (Status, error) {
 	defer s.mu.Unlock()
 	now := s.opts.Clock.Now()
 	st := Status{
-		Version: s.opts.Version, Now: now, Since: s.began, Paused: s.eng.paused, Folder: s.shelf.dir, Warnings: []string{},
+		Version: s.opts.Version, Now: now, Since: s.started, Paused: s.eng.paused, Folder: s.shelf.dir, Warnings: []string{},
 		Running: []Job{}, Definitions: []DefinitionStatus{}, Waiting: len(s.eng.queue),
 	}
 	if w := s.record.warning(); w != "" {
