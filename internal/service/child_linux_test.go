@@ -295,3 +295,12 @@ func TestStartFails(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// checkApart looks at a history in a process of its own.
+func checkApart(path string) error {
+	out, err := exec.Command(os.Args[0], "check-history", path).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %.200s", err, out)
+	}
+	return nil
+}

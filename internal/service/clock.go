@@ -59,7 +59,7 @@ func ParseFastClock(s string) (Clock, error) {
 		return nil, fmt.Errorf("clock %q: start: %w", s, err)
 	}
 	rate, err := strconv.ParseFloat(fields[2], 64)
-	if err != nil || rate < 1 || rate > 1e6 {
+	if err != nil || !(rate >= 1 && rate <= 1e6) {
 		return nil, fmt.Errorf("clock %q: the rate is to be between 1 and 1000000", s)
 	}
 	return FastClock{anchor.Round(0), start, rate}, nil
@@ -69,22 +69,23 @@ func ParseFastClock(s string) (Clock, error) {
 // counts as a jump.
 const jumpLimit = time.Minute
 
-// watch compares the clock on the wall with the one that only runs while the
-// machine does.
+// watch compares the clock on the wall with one that runs only while the machine
+// does.
 type watch struct {
-	last time.Time // with its monotonic part
+	wall  time.Time
+	awake time.Duration
 }
 
 // jump is how much further the wall clock went since the last look than the
 // machine was awake: a suspend or a clock put forward when it is positive, a
 // clock put back when it is negative, and 0 when it is less than a minute.
-func (w *watch) jump(now time.Time) time.Duration {
-	last := w.last
-	w.last = now
-	if last.IsZero() {
+func (w *watch) jump(wall time.Time, awake time.Duration) time.Duration {
+	last := *w
+	w.wall, w.awake = wall, awake
+	if last.wall.IsZero() {
 		return 0
 	}
-	d := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
+	d := wall.Sub(last.wall) - (awake - last.awake)
 	if d.Abs() < jumpLimit {
 		return 0
 	}

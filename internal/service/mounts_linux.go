@@ -48,11 +48,13 @@ func unescape(s string) string {
 // until ctx ends.
 // The kernel says when the table has changed: poll(2) gives POLLERR and POLLPRI.
 func watchMounts(ctx context.Context, fn func(map[string]string)) error {
-	f, err := os.Open(mountTable)
+	// An os.File would be watched by the runtime as well, which would take the
+	// word of a change for itself: it is given once to each open file.
+	fd, err := unix.Open(mountTable, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	quit, wake, err := os.Pipe()
 	if err != nil {
 		return err
@@ -70,7 +72,7 @@ func watchMounts(ctx context.Context, fn func(map[string]string)) error {
 			return err
 		}
 		fn(table)
-		fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}, {Fd: int32(quit.Fd()), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}, {Fd: int32(quit.Fd()), Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return err
 		}

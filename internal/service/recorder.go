@@ -26,6 +26,7 @@ type recorder struct {
 	open      map[uint64]Run // the unfinished ones, for a history that begins anew
 	paused    bool
 	problem   string // what is wrong with the history, for the status
+	unwritten bool   // problem is that it cannot be written
 }
 
 // newRecorder opens the history at path and gives what it remembers. check
@@ -48,6 +49,7 @@ func newRecorder(path string, check func(path string) error, log *slog.Logger, n
 	if err != nil {
 		// Without a history there are still backups.
 		r.trouble("the history cannot be kept", err)
+		r.unwritten = true
 		m = memory{standings: map[string]Standing{}}
 	}
 	for i := range m.unfinished {
@@ -111,9 +113,13 @@ func (r *recorder) store(c change) {
 	}
 	if err != nil {
 		r.trouble("the history cannot be written; it is tried again", err)
+		r.unwritten = true
 		return
 	}
 	r.backlog = change{}
+	if r.unwritten {
+		r.problem, r.unwritten = "", false
+	}
 }
 
 // renew begins a new database with all that is known.

@@ -180,9 +180,9 @@ func (s *Service) loop(ctx context.Context) {
 	scan := time.NewTicker(s.opts.Scan)
 	defer scan.Stop()
 	var w watch
-	tidied := time.Time{}
+	began, tidied := time.Now(), time.Time{}
 	for ctx.Err() == nil {
-		if d := w.jump(time.Now()); d != 0 {
+		if d := w.jump(time.Now().Round(0), time.Since(began)); d != 0 {
 			s.log.Info("the clock and the machine went apart: a suspend, or the clock was set", "by", d.String())
 		}
 		s.turn(ctx)
