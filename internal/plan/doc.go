@@ -4,7 +4,9 @@
 //
 //   - Definition is a whole backup definition: sources, destinations, options,
 //     hooks, notifications (definition.go, notify.go).
-//   - Schedule says when it runs (when.go).
+//   - Schedule says when it runs (when.go). Next and Prev are its occurrences
+//     by the clock of a time zone (occur.go), Definition.Due is what a service
+//     asks (due.go). The time is an argument of each.
 //   - Retention says which backups are kept (retention.go).
 //
 // The zero value of each struct is the documented default.

@@ -76,7 +76,7 @@ const (
 // Defaults of event schedules.
 const (
 	DefaultIdle = 10 * time.Minute
-	DefaultGap  = 24 * time.Hour
+	DefaultGap  = 12 * time.Hour
 )
 
 // Clock is a time of the day in minutes after midnight, as clocks on the wall
