@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -23,7 +24,8 @@ import (
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
-	purgeBefore, conceal                                                bool
+	purgeBefore, conceal, resume                                        bool
+	retryFor, flushEvery                                                time.Duration
 	encrypt, split, changes, onReadError                                string
 	fullReadEvery                                                       int
 	sector                                                              int64
@@ -67,8 +69,12 @@ are applied to the sets of this disk in the folder when the image is complete.
 With --min-free room is made while it is written, too: it waits, the oldest set
 goes, and it goes on.
 
-The image appears in the folder when it is complete and on stable storage; a
-run that fails or is interrupted leaves none.
+The image appears in the folder when it is complete and on stable storage. While
+the destination is full or away it is tried again for ten minutes (--retry-for).
+What a run of more than a minute has written when it ends otherwise stays, with
+exit code 7 when it failed: --resume goes on with it. The source is read again
+from its beginning and compared: should it have changed, a new image is begun.
+Without --resume the next image of the same partitions deletes what was left.
 
 NTFS, FAT, exFAT, ext2/3/4, XFS, Btrfs and swap are imaged without their free
 space, and NTFS volumes without the contents of pagefile.sys, swapfile.sys,
@@ -85,6 +91,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
   sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free=20G
+  sudo ingot image /dev/sda --to /mnt/backup --resume
   sudo ingot image /dev/sda --to /mnt/backup --encrypt --password-file /root/backup.password
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
   ingot image disk.img --to . --dry-run
@@ -118,6 +125,9 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
 	fl.keep.add(f)
 	f.BoolVar(&fl.purgeBefore, "purge-before", false, "apply the rules of retention before the image instead of after it")
+	f.BoolVar(&fl.resume, "resume", false, "go on with an image that an earlier run has left unfinished, if there is one")
+	f.DurationVar(&fl.retryFor, "retry-for", 10*time.Minute, "how long to try again when the destination cannot be written to")
+	f.DurationVar(&fl.flushEvery, "flush-every", time.Minute, "how much of the work may be lost when the run is cut short; every so often what was written is brought to stable storage")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
 	return cmd
@@ -132,7 +142,7 @@ func (fl *imageFlags) options() (backup.Options, error) {
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
 		Encrypt: fl.encrypt, Conceal: fl.conceal, OnReadError: fl.onReadError, Exclude: fl.exclude,
-		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
+		Changes: fl.changes, FullReadEvery: fl.fullReadEvery, Resume: fl.resume, Flush: fl.flushEvery,
 	}
 	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {
 		return o, usageError{fmt.Errorf("--changes is %q: choose all or mft", fl.changes)}
@@ -243,7 +253,7 @@ func (fl *imageFlags) job(c *console, ctx context.Context, source string) (*imag
 	}
 	return &imageJob{
 		source: source, sector: fl.sector, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,
-		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted,
+		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted, retryFor: fl.retryFor,
 	}, err
 }
 
@@ -356,6 +366,9 @@ func (c *console) printImage(r *imageReport) error {
 			break
 		}
 		c.note("unreadable: partition %d, bytes %d to %d: %s", b.Partition, b.Off, b.Off+b.Len-1, b.Error)
+	}
+	if r.Resumed > 0 {
+		c.note("%s of it were there from the run before", size(r.Resumed))
 	}
 	if n := len(r.Warnings); n > 0 {
 		c.note("done with %d warnings (see above)", n)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingot/internal/backup"
+	"ingot/internal/dest"
 	"ingot/internal/dest/folder"
 	"ingot/internal/disk"
 	"ingot/internal/job"
@@ -28,6 +29,7 @@ type imageJob struct {
 
 	purgeBefore bool // apply the rules before the image too
 	verify      bool
+	retryFor    time.Duration
 	mounted     bool // take partitions that are mounted writable
 }
 
@@ -93,7 +95,7 @@ func (im *imaging) run(ctx context.Context, log *job.Log) (*imageReport, error) 
 			return nil, err
 		}
 	}
-	res, err := im.plan.Run(ctx, keep.guard(im.store, im.target), im.target, backup.Naming{
+	res, err := im.plan.Run(ctx, im.patient(keep.guard(im.store, im.target), log), im.target, backup.Naming{
 		Template: im.name, Time: began, Host: host, Disk: filepath.Base(im.source), Destination: abs, Version: version,
 	}, log)
 	if err != nil {
@@ -116,6 +118,22 @@ func (im *imaging) run(ctx context.Context, log *job.Log) (*imageReport, error) 
 	}
 	r.Warnings, r.Notes = log.Warnings(), append([]string{}, im.plan.Notes...)
 	return r, nil
+}
+
+// patient has writes that fail tried again, and says so.
+func (im *imaging) patient(store dest.Store, log *job.Log) dest.Store {
+	told := false
+	return &dest.Patient{Store: store, For: im.retryFor, Tell: func(err error, wait time.Duration, until time.Time) {
+		switch {
+		case err == nil:
+			log.Note("the destination can be written to again: going on")
+		case !told:
+			log.Warn("the destination cannot be written to: %v. It is tried again until %s", err, until.Format(time.TimeOnly))
+		default:
+			log.Note("the destination cannot be written to: %v. Next try in %s", err, wait)
+		}
+		told = err != nil
+	}}
 }
 
 // unreadable is an error when some of the source is zeros in the image.

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +53,24 @@ func newSplitting(ctx context.Context, store dest.Store, doc *Document, opts Opt
 // begins the next one. Source: FILE_LAYOUT.md, split_file: a later file has the
 // index.
 func (w *Writer) nextPart() error {
+	ended, number := w.split.name(w.doc.Header.FileNumber), w.doc.Header.FileNumber+1
+	if number > 0xFFFF {
+		return errors.New("the backup has more parts than the layout can count: choose larger ones")
+	}
+	if w.ahead > 0 { // the part is in the unfinished image
+		return w.priorPart(ended, number)
+	}
+	if err := w.endPart(); err != nil {
+		return err
+	}
+	w.split.parts = append(w.split.parts, part{ended, w.file})
+	w.done += w.pos
+	w.nowPart(number)
+	return w.begin(w.split.ctx, w.split.store, w.split.name(number))
+}
+
+// endPart writes the end of a file that holds blocks only.
+func (w *Writer) endPart() error {
 	h := &w.doc.Header
 	h.SplitFile, h.IndexPosition, h.DiskCount = true, w.pos, int64(len(w.doc.Disks))
 	parent := w.seal
@@ -66,27 +83,23 @@ func (w *Writer) nextPart() error {
 	if err != nil {
 		return err
 	}
-	ended, number := w.split.name(h.FileNumber), h.FileNumber+1
-	if number > 0xFFFF {
-		return errors.New("the backup has more parts than the layout can count: choose larger ones")
+	// It does not change any more.
+	if f, ok := w.file.(dest.Kept); ok && w.log != nil {
+		return f.Sync()
 	}
-	name := w.split.name(number)
-	next, err := w.split.store.Create(w.split.ctx, name)
-	if err != nil {
-		return err
-	}
-	w.split.parts = append(w.split.parts, part{ended, w.file})
-	h.FileNumber = number
+	return nil
+}
+
+// nowPart has the document be that of the next part.
+func (w *Writer) nowPart(number int64) {
+	w.doc.Header.FileNumber = number
 	for i := range w.doc.Disks {
 		for k := range w.doc.Disks[i].Partitions {
 			p := &w.doc.Disks[i].Partitions[k].Header
-			p.History = append(p.History, FileHistory{Name: name, Number: number})
+			p.History = append(p.History, FileHistory{Name: w.split.name(number), Number: number})
 			p.HistoryCount = int64(len(p.History))
 		}
 	}
-	w.done += w.pos
-	w.file, w.out, w.pos = next, bufio.NewWriterSize(next, 64<<10), 0
-	return nil
 }
 
 // commit names all files, the one with the index last: before that nobody takes
