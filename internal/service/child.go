@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,14 +210,17 @@ func outcome(ctx context.Context, err error, killed bool, r *job.Report, said *c
 	}
 	state, known := exitOf[o.ExitCode]
 	switch {
-	case r != nil && o.ExitCode >= 0 && State(r.Status).Ended():
+	case r != nil && o.ExitCode >= 0 && told(r.Status):
 		o.State, o.Error, o.Hint = State(r.Status), cut(r.Error), cut(r.Hint)
 	case known:
-		o.State = state
+		o.State, o.Report = state, nil
+	case r != nil && r.Error != "":
+		// What the program says when it comes to no report.
+		o.State, o.Error, o.Hint, o.Report = Failed, cut(r.Error), cut(r.Hint), nil
 	default:
-		o.State, o.Error = Failed, said.String()
+		o.State, o.Error, o.Report = Failed, said.String(), nil
 	}
-	if o.ExitCode < 0 && o.Error == "" || o.ExitCode < 0 && r == nil {
+	if o.ExitCode < 0 {
 		o.Error = strings.TrimSpace(fmt.Sprintf("the process of the run ended: %v\n%s", err, o.Error))
 	}
 	if ctx.Err() != nil && !o.State.Good() {
@@ -226,6 +230,11 @@ func outcome(ctx context.Context, err error, killed bool, r *job.Report, said *c
 		}
 	}
 	return o
+}
+
+// told says whether s is an end that a report can tell of.
+func told(s job.Status) bool {
+	return slices.Contains([]job.Status{job.Success, job.Warned, job.Failed, job.Skipped, job.Stopped}, s)
 }
 
 // Causes of the end of a run's context.

@@ -23,7 +23,7 @@ import (
 // in a file named after the definition.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("INGOT_TEST_PROGRAM"); dir != "" && len(os.Args) > 2 && os.Args[1] == "run" {
-		os.Exit(fakeRun(dir, os.Args[2], os.Args[3:]))
+		os.Exit(fakeRun(dir, strings.TrimSuffix(filepath.Base(os.Args[2]), ".xml"), os.Args[3:]))
 	}
 	if len(os.Args) == 3 && os.Args[1] == "check-history" {
 		if err := CheckHistory(os.Args[2]); err != nil {
@@ -148,6 +148,7 @@ func TestOutcomes(t *testing.T) {
 		"flood":    "flood\nend success 0",
 		"long":     "long\nend success 0",
 		"hostile":  `print {"kind":"progress","done_bytes":"x"}` + "\n" + `print {"status":["success"]}` + "\nprint \x1b[31m\xff\nend warning 0",
+		"early":    `print {"status":"failed","error":"others may write it","exit_code":4}` + "\nexit 4",
 		"finished": `print {"status":"running"}` + "\nexit 1",
 	})
 	for _, c := range []struct {
@@ -159,6 +160,7 @@ func TestOutcomes(t *testing.T) {
 		{"good", Success, 0, ""}, {"warned", Warned, 6, ""}, {"failed", Failed, 1, ""}, {"skipped", Skipped, 0, ""},
 		{"silent", Success, 0, ""}, {"code", Failed, 4, "no such thing"}, {"crash", Failed, -1, "killed"}, {"panic", Failed, 2, "as the test wants"},
 		{"half", Success, 0, ""}, {"flood", Success, 0, ""}, {"long", Success, 0, ""}, {"hostile", Warned, 0, ""}, {"finished", Failed, 1, ""},
+		{"early", Failed, 4, "others may write it"},
 		{"nobody", Failed, 1, "no such file"},
 	} {
 		o, lines, _ := runTask(t, t.Context(), c.name, time.Second)

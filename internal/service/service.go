@@ -22,8 +22,8 @@ var ErrRunning = errors.New("a service is running already")
 // Options are what a service is made of. Program, Definitions and State must be
 // given.
 type Options struct {
-	// Program is the command line each run begins with; "run NAME --json" and
-	// the type of backup follow.
+	// Program is the command line each run begins with; "run FILE --json" and
+	// what else it is to know follow.
 	Program     []string
 	Definitions string // folder of the definition files
 	State       string // folder of the history and the logs; made when it is not there

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"ingot/internal/job"
@@ -17,13 +18,8 @@ var typeFlags = map[plan.Type]string{plan.Full: "--full", plan.Differential: "--
 func (s *Service) start(ctx context.Context, r Run) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.live[r.ID] = &live{cancel: cancel}
-	argv := append([]string{}, s.opts.Program...)
-	argv = append(argv, "run", r.Definition, "--json")
-	if flag, ok := typeFlags[r.Type]; ok {
-		argv = append(argv, flag)
-	}
 	t := &task{
-		argv: argv, grace: s.opts.Grace,
+		argv: s.commandLine(&r), grace: s.opts.Grace,
 		began: func(p Process) { s.began(r.ID, p) },
 		tell:  func(e job.Event) { s.heard(r.ID, e) },
 		log:   s.logs.create(r.ID, s.opts.Clock.Now),
@@ -38,6 +34,20 @@ func (s *Service) start(ctx context.Context, r Run) {
 		}
 		s.finished(r.ID, o)
 	})
+}
+
+// commandLine is that of a run. The definition is named by its file, which need
+// not be in the folder the program looks into by itself.
+func (s *Service) commandLine(r *Run) []string {
+	argv := append([]string{}, s.opts.Program...)
+	argv = append(argv, "run", s.shelf.entries[r.Definition].File, "--json", "--run-id", runName(r.ID), "--log-folder", filepath.Join(s.opts.State, "runs"))
+	if flag, ok := typeFlags[r.Type]; ok {
+		argv = append(argv, flag)
+	}
+	if r.Cause != ByUser {
+		argv = append(argv, "--scheduled")
+	}
+	return argv
 }
 
 // settled waits a moment when a run was stopped by somebody else: when the whole
