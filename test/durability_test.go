@@ -52,7 +52,7 @@ func (j *judge) fault(c *call, format string, args ...any) {
 }
 
 func partial(path string) bool {
-	return strings.HasPrefix(filepath.Base(path), ".") && strings.HasSuffix(path, ".partial")
+	return strings.HasPrefix(filepath.Base(path), ".") && (strings.HasSuffix(path, ".partial") || strings.HasSuffix(path, ".unfinished"))
 }
 
 func (j *judge) inside(path string) bool { return filepath.Dir(path) == j.dir }

@@ -20,6 +20,7 @@ const (
 	exitRefused     = 4
 	exitPassword    = 5
 	exitUnreadable  = 6
+	exitPaused      = 7
 	exitInterrupted = 130
 )
 
@@ -48,6 +49,8 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.Is(err, image.ErrPaused):
+		return exitPaused
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
 	case errors.Is(err, errUnreadable):

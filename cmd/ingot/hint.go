@@ -15,6 +15,10 @@ import (
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
 	switch {
+	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
+		return "make room at the destination, then run the same command with --resume."
+	case errors.Is(err, image.ErrPaused):
+		return "run the same command with --resume; without it the next image of these partitions deletes what was left."
 	case errors.Is(err, errInterrupted):
 		return "run it again; no unfinished image file was left."
 	case errors.Is(err, dest.ErrExist):

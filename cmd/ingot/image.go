@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,17 +16,16 @@ import (
 	"ingot/internal/backup"
 	"ingot/internal/dest"
 	"ingot/internal/dest/folder"
-	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/job"
-	"ingot/internal/retention"
 )
 
 // imageFlags are the flags of ingot image.
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
-	purgeBefore, conceal                                                bool
+	purgeBefore, conceal, resume, span                                  bool
+	retryFor, flushEvery                                                time.Duration
 	encrypt, split, changes, onReadError                                string
 	fullReadEvery                                                       int
 	sector                                                              int64
@@ -66,13 +64,20 @@ what somebody without the password changes or exchanges is refused. Not hidden a
 sizes, the partition table, and (unless --conceal) the MD5 of every block, by
 which one can test for known contents.
 
+With --span the image fills the medium at the folder, asks for the next one, and
+so on. Copy the parts of all media into one folder to restore it.
+
 The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
 are applied to the sets of this disk in the folder when the image is complete.
 With --min-free room is made while it is written, too: it waits, the oldest set
 goes, and it goes on.
 
-The image appears in the folder when it is complete and on stable storage; a
-run that fails or is interrupted leaves none.
+The image appears in the folder when it is complete and on stable storage. While
+the destination is full or away it is tried again for ten minutes (--retry-for).
+What a run of more than a minute has written when it ends otherwise stays, with
+exit code 7 when it failed: --resume goes on with it. The source is read again
+from its beginning and compared: should it have changed, a new image is begun.
+Without --resume the next image of the same partitions deletes what was left.
 
 NTFS, FAT, exFAT, ext2/3/4, XFS, Btrfs and swap are imaged without their free
 space, and NTFS volumes without the contents of pagefile.sys, swapfile.sys,
@@ -89,6 +94,7 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full
   sudo ingot image /dev/sda --to /mnt/backup --keep-inc 30 --synthetic-full --min-free=20G
+  sudo ingot image /dev/sda --to /mnt/backup --resume
   sudo ingot image /dev/sda --to /mnt/backup --encrypt --password-file /root/backup.password
   ingot image disk.img --to . --partitions 1,3 --compression high --name "{HOST}-{DATE}"
   ingot image disk.img --to . --dry-run
@@ -122,9 +128,25 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
 	fl.keep.add(f)
 	f.BoolVar(&fl.purgeBefore, "purge-before", false, "apply the rules of retention before the image instead of after it")
+	f.BoolVar(&fl.span, "span", false, "fill removable media one after another: asks for the next one when the one at the folder is full")
+	f.BoolVar(&fl.resume, "resume", false, "go on with an image that an earlier run has left unfinished, if there is one")
+	f.DurationVar(&fl.retryFor, "retry-for", 10*time.Minute, "how long to try again when the destination cannot be written to")
+	f.DurationVar(&fl.flushEvery, "flush-every", time.Minute, "how much of the work may be lost when the run is cut short; every so often what was written is brought to stable storage")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
 	return cmd
+}
+
+// nextMedium asks a person for the next medium.
+func (c *console) nextMedium(path string) func(context.Context, error, int64) error {
+	return func(ctx context.Context, full error, number int64) error {
+		c.painter.end()
+		yes, err := c.confirm(ctx, fmt.Sprintf("Part %d of the image needs another medium at %s: %v.\nExchange it.", number+1, path, full))
+		if err == nil && !yes {
+			err = refuse("there is no medium for part %d of the image: the image is not complete", number+1)
+		}
+		return err
+	}
 }
 
 // defaultCipher is what a password means by itself.
@@ -136,7 +158,7 @@ func (fl *imageFlags) options() (backup.Options, error) {
 		Windows: fl.windows, Compression: fl.compression, AllSectors: fl.allSectors,
 		Comment: fl.comment, TempDir: fl.tempDir, Type: fl.typ, FullIndex: fl.fullIndex,
 		Encrypt: fl.encrypt, Conceal: fl.conceal, OnReadError: fl.onReadError, Exclude: fl.exclude,
-		Changes: fl.changes, FullReadEvery: fl.fullReadEvery,
+		Changes: fl.changes, FullReadEvery: fl.fullReadEvery, Resume: fl.resume, Flush: fl.flushEvery,
 	}
 	if !slices.Contains([]string{backup.ChangesAll, backup.ChangesMFT}, fl.changes) {
 		return o, usageError{fmt.Errorf("--changes is %q: choose all or mft", fl.changes)}
@@ -215,150 +237,46 @@ func numberList(s string) ([]int, error) {
 }
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
+	j, err := fl.job(c, ctx, source)
+	if err != nil {
+		return err
+	}
+	im, err := beginImaging(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer im.Close()
+	if fl.dryRun {
+		return c.printPlan(im.plan, im.target)
+	}
+	r, err := im.run(ctx, c.log())
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.printImage(r), r.unreadable())
+}
+
+// job is what the flags ask for.
+func (fl *imageFlags) job(c *console, ctx context.Context, source string) (*imageJob, error) {
 	opts, err := fl.options()
 	if opts.Encrypt == "" && c.passwords.given() {
 		opts.Encrypt = defaultCipher
 	}
 	opts.Access = c.access(ctx, fl.encrypt != "")
+	if fl.span {
+		opts.NextMedium = c.nextMedium(fl.to)
+	}
 	rules, rerr := fl.keep.parsed()
-	err = errors.Join(err, rerr)
-	if err == nil && fl.to == "" {
+	if err = errors.Join(err, rerr); err == nil && fl.to == "" {
 		err = usageError{fmt.Errorf("--to is missing: name the folder that gets the image")}
 	}
-	if err != nil {
-		return err
+	if err == nil && fl.span && (rules.Limited() || rules.MinFree > 0 || fl.resume || fl.verify) {
+		err = usageError{fmt.Errorf("--span goes neither with --resume, --verify nor with rules of retention: what lies on other media is out of their reach")}
 	}
-	opened := modified(source)
-	f, src, err := openSource(source, fl.sector)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	store, err := folder.New(fl.to)
-	if err == nil {
-		opts.Split, err = splitSize(fl.split, store)
-	}
-	if err != nil {
-		return err
-	}
-	plan, err := backup.Prepare(src, opts)
-	if err != nil {
-		return fmt.Errorf("%s: %w", source, err)
-	}
-	if err := imageAllowed(f, plan, fl); err != nil {
-		return err
-	}
-	plan.Source.Live = fl.mounted
-	plan.Source.Changed = func() error { return unchanged(f, plan, fl, opened) }
-	target, err := plan.Target(ctx, store)
-	if err != nil {
-		return fmt.Errorf("look for backup sets in %s: %w", fl.to, err)
-	}
-	defer target.Close()
-	if fl.dryRun {
-		return c.printPlan(plan, target)
-	}
-	log := c.log()
-	tellPlan(ctx, log, plan, target, store, opts)
-	host, _ := os.Hostname()
-	abs, _ := filepath.Abs(fl.to)
-	began := time.Now()
-	keep := keeper{rules: rules, run: retention.Run{Now: began, Disk: plan.Shape()}, log: log, opts: retention.Options{TempDir: fl.tempDir, Access: opts.Access}}
-	if fl.purgeBefore {
-		if err := keep.before(ctx, store, target, plan); err != nil {
-			return err
-		}
-	}
-	res, err := plan.Run(ctx, keep.guard(store, target), target, backup.Naming{
-		Template: fl.name, Time: began, Host: host, Disk: filepath.Base(source), Destination: abs, Version: version,
-	}, log)
-	if err != nil {
-		return fmt.Errorf("image %s: %w", source, err)
-	}
-	out := imageReport{Result: *res, Folder: abs, Seconds: time.Since(began).Seconds(), Status: "done"}
-	if fl.verify {
-		v, err := verifyFile(ctx, store, res.Name, opts.Access, log)
-		if err != nil {
-			return fmt.Errorf("the image %s was written, but: %w", res.Name, err)
-		}
-		out.Verified = v.Blocks
-	}
-	// After a purge before it too: the last good set has waited for this image.
-	if err := keep.apply(ctx, store); err != nil {
-		return fmt.Errorf("the image %s was written, but applying the rules of retention: %w", res.Name, err)
-	}
-	out.Warnings, out.Notes = log.Warnings(), append([]string{}, plan.Notes...)
-	return c.printImage(&out)
-}
-
-// imageAllowed refuses what cannot give a good image.
-func imageAllowed(f *disk.File, plan *backup.Plan, fl *imageFlags) error {
-	holds, err := disk.HoldsPath(f, fl.to)
-	if err != nil {
-		return fmt.Errorf("find out which disk %s lies on: %w", fl.to, err)
-	}
-	if holds {
-		return refuse("%s lies on the disk that is to be imaged: choose a destination on another disk", fl.to)
-	}
-	use, err := writableUse(f, plan)
-	if err != nil || use == "" {
-		return err
-	}
-	if fl.mounted {
-		plan.Warnings = append(plan.Warnings, use+": its files may be inconsistent in the image")
-		return nil
-	}
-	return refuse("%s and would change while it is imaged: unmount it or remount it read-only, or say --allow-mounted", use)
-}
-
-// writableUse says which partition of the plan is in use by something that may
-// write to it; "" when none is.
-func writableUse(f *disk.File, plan *backup.Plan) (string, error) {
-	uses, err := f.Users()
-	if err != nil {
-		return "", fmt.Errorf("find out what uses %s: %w", f.Info.Path, err)
-	}
-	for _, u := range uses {
-		for i := range plan.Parts {
-			part := &plan.Parts[i]
-			if u.Writable && u.Off >= part.Off && u.Off < part.Off+part.Len {
-				return fmt.Sprintf("%s is in use (%s)", part.Name(), u), nil
-			}
-		}
-	}
-	return "", nil
-}
-
-// modified is when the file at path was last written to, as far as it tells:
-// the zero time for devices.
-func modified(path string) time.Time {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return time.Time{}
-	}
-	return st.ModTime()
-}
-
-// unchanged looks at the source once more before its image is finished.
-func unchanged(f *disk.File, plan *backup.Plan, fl *imageFlags, opened time.Time) error {
-	now, err := disk.Stat(f.Info.Path)
-	if err != nil {
-		return err
-	}
-	if now.Size != f.Size() {
-		return fmt.Errorf("the size of %s changed from %d to %d bytes", f.Info.Path, f.Size(), now.Size)
-	}
-	if fl.mounted {
-		return nil
-	}
-	if at := modified(f.Info.Path); !at.Equal(opened) {
-		return fmt.Errorf("%s was written to at %s", f.Info.Path, at.Format(time.TimeOnly))
-	}
-	use, err := writableUse(f, plan)
-	if err == nil && use != "" {
-		err = fmt.Errorf("%s", use)
-	}
-	return err
+	return &imageJob{
+		source: source, sector: fl.sector, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,
+		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted, retryFor: fl.retryFor,
+	}, err
 }
 
 // tellPlan says what a person should know before a run.
@@ -441,6 +359,9 @@ type imageReport struct {
 	Notes    []string `json:"notes"` // what is copied whole, what is left out
 }
 
+// badShown is how many unreadable ranges are printed.
+const badShown = 20
+
 func (c *console) printImage(r *imageReport) error {
 	if c.json {
 		return c.emit(r)
@@ -460,6 +381,16 @@ func (c *console) printImage(r *imageReport) error {
 	c.note("%s: %s read, %s%s stored, %.1f s, %.0f MB/s", typeName(r.Type), size(r.Read), changed, size(r.Written), r.Seconds, float64(r.Read)/1e6/max(r.Seconds, 0.001))
 	if r.Verified > 0 {
 		c.note("verified: all %d blocks are good", r.Verified)
+	}
+	for i, b := range r.Bad {
+		if i == badShown {
+			c.note("and %d more ranges (--json lists them)", len(r.Bad)-i)
+			break
+		}
+		c.note("unreadable: partition %d, bytes %d to %d: %s", b.Partition, b.Off, b.Off+b.Len-1, b.Error)
+	}
+	if r.Resumed > 0 {
+		c.note("%s of it were there from the run before", size(r.Resumed))
 	}
 	if n := len(r.Warnings); n > 0 {
 		c.note("done with %d warnings (see above)", n)

@@ -68,6 +68,7 @@ Exit codes:
   4    refused, nothing was changed: the target is in use, a file exists, no consent
   5    the password is missing or wrong
   6    done, but some of the source could not be read and is zeros in the image
+  7    failed, and what was written stays: the same command with --resume goes on
   130  interrupted`,
 		Example: `  ingot disks
   ingot image /dev/sda --to /mnt/backup --verify

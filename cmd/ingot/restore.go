@@ -27,7 +27,7 @@ type restoreFlags struct {
 func newRestore(c *console) *cobra.Command {
 	var fl restoreFlags
 	cmd := &cobra.Command{
-		Use:   "restore IMAGE TARGET",
+		Use:   "restore IMAGE[@TIME] TARGET",
 		Short: "Restore an image to a disk or a file",
 		Long: `Restore an image to a disk, or to a raw disk-image file that is created sparse
 when it does not exist. What is on the target is shown first, and a yes is asked
@@ -36,10 +36,13 @@ for before anything is overwritten.
 Contents are written first and the partition table last: a restore that is cut
 short leaves a disk without a table. Disk and partition ids are kept. On a larger
 disk the rest stays free. With --partitions into partitions of the same place
-and size, the table and all other partitions of the target stay as they are.`,
+and size, the table and all other partitions of the target stay as they are.
+
+` + pointHelp,
 		Example: `  sudo ingot restore /mnt/backup/2394E9AA621DDC3A-00-00.mrimgx /dev/sdb
   sudo ingot restore image.mrimgx /dev/sdb --partitions 3 --check
   ingot restore image.mrimgx disk.img --yes
+  ingot restore /mnt/backup@2026-11-20 disk.img
   ingot restore image.mrimgx /dev/sdb --dry-run`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.restore(cmd.Context(), a[0], a[1], &fl) },
@@ -59,7 +62,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	if err != nil {
 		return usageError{err}
 	}
-	ch, err := c.openImage(ctx, path)
+	ch, err := c.openPoint(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -69,9 +72,9 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	d := ch.Disks()[fl.disk-1]
 	log := c.log()
-	tellSealed(ch, log)
+	tellSealed(ch.Chain, log)
 	if fl.test {
-		if _, err := verifyGood(ctx, ch, log); err != nil {
+		if _, err := verifyGood(ctx, ch.Chain, log); err != nil {
 			return fmt.Errorf("verify %s before the restore: %w", path, err)
 		}
 	} else if err := ch.CheckIndex(ctx); err != nil {
@@ -82,7 +85,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 		return err
 	}
 	defer t.close()
-	if err := t.allowed(path, d.Layout); err != nil {
+	if err := t.allowed(ch.Path(), d.Layout); err != nil {
 		return err
 	}
 	plan, err := restore.Prepare(restoreSource(d), t.file, t.current, restore.Options{Partitions: numbers, Blank: t.created, Check: fl.check})

@@ -16,10 +16,12 @@ import (
 
 func newShow(c *console) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show IMAGE",
+		Use:   "show IMAGE[@TIME]",
 		Short: "Show what an image holds",
 		Long: `Show the disks and partitions that an image holds, when and how it was made, and
-how large its contents are, on the disk and as stored.`,
+how large its contents are, on the disk and as stored.
+
+` + pointHelp,
 		Example: `  ingot show /mnt/backup/2394E9AA621DDC3A-00-00.mrimgx
   ingot show image.mrimgx --json`,
 		Args: args(cobra.ExactArgs(1)),
@@ -50,19 +52,19 @@ type imageView struct {
 }
 
 func (c *console) show(ctx context.Context, path string) error {
-	ch, err := c.openImage(ctx, path)
+	ch, err := c.openPoint(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer ch.Close()
-	v, err := viewImage(path, ch)
+	v, err := viewImage(ch.Path(), ch.Chain)
 	if err != nil {
 		return fmt.Errorf("show %s: %w", path, err)
 	}
 	if c.json {
 		return c.emit(v)
 	}
-	c.note("%s  %s", path, size(v.Size))
+	c.note("%s  %s", v.File, size(v.Size))
 	c.note("  %s image %s of %s, made on %s by %s", v.Type, v.ImageID, v.Host, v.Time.Format("2006-01-02 15:04:05 MST"), v.Maker)
 	c.note("  %d blocks: %s on the disk, %s stored (compression %s)", v.Blocks, size(v.Raw), size(v.Stored), v.Compression)
 	switch {

@@ -4,38 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ingot/internal/block"
-	"ingot/internal/dest/folder"
 	"ingot/internal/image"
 	"ingot/internal/job"
 )
 
 func newVerify(c *console) *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify IMAGE",
+		Use:   "verify IMAGE[@TIME]",
 		Short: "Check every block of an image",
 		Long: `Read every block of an image, decompress it and compare its hash, and those of
 all metadata. Damage is listed with the partition and the bytes it concerns and
-what lies there. The exit code is 0 when all is good and 3 when it is not.`,
+what lies there. The exit code is 0 when all is good and 3 when it is not.
+
+` + pointHelp,
 		Example: `  ingot verify /mnt/backup/2394E9AA621DDC3A-00-00.mrimgx
   ingot verify image.mrimgx --json`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.verify(cmd.Context(), a[0]) },
 	}
-}
-
-// openImage opens the image file at path.
-func (c *console) openImage(ctx context.Context, path string) (*image.Chain, error) {
-	store, err := folder.New(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	return image.Open(ctx, store, filepath.Base(path), c.access(ctx, false))
 }
 
 // verifyReport is the result of ingot verify.
@@ -59,21 +50,21 @@ type damageView struct {
 }
 
 func (c *console) verify(ctx context.Context, path string) error {
-	ch, err := c.openImage(ctx, path)
+	ch, err := c.openPoint(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer ch.Close()
 	began := time.Now()
 	log := c.log()
-	tellSealed(ch, log)
-	res, err := verifyChain(ctx, ch, log)
+	tellSealed(ch.Chain, log)
+	res, err := verifyChain(ctx, ch.Chain, log)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
-	r := verifyReport{Status: "good", File: path, Blocks: res.Blocks, Bytes: res.Bytes, Seconds: time.Since(began).Seconds(), Damaged: []damageView{}, Count: res.Count}
+	r := verifyReport{Status: "good", File: ch.Path(), Blocks: res.Blocks, Bytes: res.Bytes, Seconds: time.Since(began).Seconds(), Damaged: []damageView{}, Count: res.Count}
 	for _, d := range res.Damaged {
-		r.Damaged = append(r.Damaged, viewDamage(ch, d))
+		r.Damaged = append(r.Damaged, viewDamage(ch.Chain, d))
 	}
 	var bad error
 	if res.Count > 0 {

@@ -267,7 +267,7 @@ func TestNames(t *testing.T) {
 		"Sicherung von Müllers Rechner": "Sicherung von Müllers Rechner-00-00.mrimgx",
 	} {
 		n.Template = template
-		if got := n.File("0123", &Target{}, 0); got != want {
+		if got := n.file("", "0123", &Target{}, 0); got != want {
 			t.Errorf("%q gives %q, want %q", template, got, want)
 		}
 	}

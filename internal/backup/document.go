@@ -31,11 +31,15 @@ type Naming struct {
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
 
-// File is the name of file number part, counted from 0, of a new image: with this
-// id for a full, else with the name of the set it goes into.
-func (n Naming) File(imageID string, target *Target, part int64) string {
+// file is the name of file number part, counted from 0, of a new image: with this
+// id for a full, unless the stem of its name is known, else with the name of the
+// set it goes into.
+func (n Naming) file(stem, imageID string, target *Target, part int64) string {
 	if b := target.base; b != nil {
 		return fmt.Sprintf("%s-%02d-%02d%s", setName(b.Member.Name), b.Increment, b.Number+part, Extension)
+	}
+	if stem != "" {
+		return fmt.Sprintf("%s-00-%02d%s", stem, part, Extension)
 	}
 	t := n.Template
 	if t == "" {

@@ -38,10 +38,14 @@ func TestHistories(t *testing.T) {
 		runHistory(t, *seedFlag)
 		return
 	}
+	var resumed int
 	for seed := range uint64(*histories) {
-		if runHistory(t, seed+1); t.Failed() {
+		if resumed += runHistory(t, seed+1); t.Failed() {
 			t.Fatalf("go test ./internal/backup -run Histories -history %d", seed+1)
 		}
+	}
+	if t.Logf("%d images were gone on with", resumed); resumed < *histories/20 {
+		t.Errorf("in %d histories %d images were gone on with", *histories, resumed)
 	}
 }
 
@@ -60,6 +64,7 @@ type history struct {
 	log    []string
 
 	fullIndex bool // of the images of TestPowerCuts
+	resumed   int  // images that were gone on with
 }
 
 // modelPart is a partition: its place, its reserved area, and what is in use.
@@ -79,7 +84,7 @@ type modelPoint struct {
 	parts [][]byte
 }
 
-func runHistory(t *testing.T, seed uint64) {
+func runHistory(t *testing.T, seed uint64) (resumed int) {
 	h := newHistory(t, seed)
 	defer func() {
 		if t.Failed() {
@@ -108,9 +113,10 @@ func runHistory(t *testing.T, seed uint64) {
 			h.check(steps == 1)
 		}
 		if t.Failed() {
-			return
+			break
 		}
 	}
+	return h.resumed
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
@@ -225,6 +231,16 @@ func (h *history) image() {
 		Type: []string{"", "", "inc", "inc", "diff", "full"}[h.r.IntN(6)], FullIndex: h.r.IntN(8) == 0,
 		Compression: h.level, BlockSize: 4096, Workers: 1 + h.r.IntN(3), Conceal: true, Split: h.split,
 	}
+	resume := h.r.IntN(2) == 0
+	if opts.Resume = resume; resume {
+		opts.Flush = time.Nanosecond
+	}
+	h.takeImage(opts, resume)
+}
+
+// takeImage takes an image. With again, one that is cut short is gone on with now
+// and then before the disk changes.
+func (h *history) takeImage(opts Options, again bool) {
 	p := h.prepare(opts)
 	h.clock += h.r.Int64N(100_000) - 10_000 // clocks are set back too
 	crash := h.maybeCrash()
@@ -237,13 +253,19 @@ func (h *history) image() {
 		h.t.Fatal(err)
 	}
 	if errors.Is(err, desttest.ErrCrash) {
-		h.note("image %q: cut short", opts.Type)
+		h.note("image %q: cut short (can be gone on with: %t)", opts.Type, errors.Is(err, image.ErrPaused))
+		if again && h.r.IntN(3) > 0 {
+			h.takeImage(opts, again)
+		}
 		return
 	}
 	if err != nil {
 		h.t.Fatalf("image %+v: %v", opts, err)
 	}
-	h.note("image %q -> %s %s (full index %t), based on %s", opts.Type, res.Type, res.Name, opts.FullIndex, res.Based)
+	h.note("image %q -> %s %s (full index %t), based on %s, %d bytes of %d were there", opts.Type, res.Type, res.Name, opts.FullIndex, res.Based, res.Resumed, res.Written)
+	if res.Resumed > 0 {
+		h.resumed++
+	}
 	h.keep(res)
 }
 
@@ -296,7 +318,7 @@ func (h *history) maybeCrash() dest.Store {
 	if h.r.IntN(4) > 0 {
 		return h.store
 	}
-	return desttest.NewCrash(h.store, h.r.IntN(7))
+	return desttest.NewCrash(h.store, h.r.IntN(12))
 }
 
 func (h *history) sets() *image.Sets {
@@ -380,7 +402,7 @@ func (h *history) purge() {
 			h.t.Fatal(err)
 		}
 	}
-	sets, err := retention.Read(h.t.Context(), h.store)
+	sets, _, err := retention.Read(h.t.Context(), h.store)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,10 +1,12 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"ingot/internal/block"
 	"ingot/internal/disk"
@@ -81,6 +83,14 @@ type Options struct {
 	// TempDir is where the index waits while a large disk is imaged; "" is
 	// the system's folder for temporary files.
 	TempDir string
+	// NextMedium is asked for the next medium when that at the destination is
+	// full; see image.Options. Such a backup cannot be gone on with.
+	NextMedium func(ctx context.Context, full error, number int64) error
+	// Resume goes on with an image of the same kind that a run has left in the
+	// store, where the source is still what it holds.
+	Resume bool
+	// Flush is how much of a run may be lost when it is cut short; 0 is a minute.
+	Flush time.Duration
 	// Workers is how many windows are under way at once; 0 chooses by cores and
 	// memory.
 	Workers int

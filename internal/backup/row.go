@@ -130,11 +130,3 @@ func (it *item) take(r *row) {
 		it.held = it.known
 	}
 }
-
-// keep makes the batch of a row that is as in the parent.
-func (it *item) keep() {
-	it.batch.First, it.batch.Lens, it.batch.Data = it.first, it.batch.Lens[:0], it.batch.Data[:0]
-	for range it.n {
-		it.batch.Lens = append(it.batch.Lens, image.Same)
-	}
-}

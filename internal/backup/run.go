@@ -25,6 +25,7 @@ type Result struct {
 	Unread  int64  `json:"unread_bytes"`       // in use on the source, in blocks known to be as they were
 	Changed int64  `json:"changed_bytes"`      // of these, in blocks that are stored
 	Written int64  `json:"stored_bytes"`       // of the image file
+	Resumed int64  `json:"resumed_bytes"`      // of these, that an earlier run had written
 	// Bad are the ranges of the source that could not be read and are zeros in the
 	// image, the first ones; BadBytes is how much all of them are.
 	Bad      []BadRange `json:"unreadable,omitempty"`
@@ -56,28 +57,33 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 	if target == nil {
 		target = &Target{Type: image.TypeFull}
 	}
-	doc, err := p.document(name)
+	u, err := p.unfinished(ctx, store, target, name, log)
 	if err != nil {
 		return nil, err
 	}
-	file := name.File(doc.Header.ImageID, target, 0)
-	target.into(doc, file)
-	first := doc.Header.FileNumber
-	if target.base == nil && p.opts.Encrypt != "" {
-		if err := p.opts.Access.Encrypt(doc, p.opts.Encrypt); err != nil {
-			return nil, err
-		}
+	res, err := p.run(ctx, store, target, name, u, log)
+	if u != nil && err != nil && ctx.Err() == nil && !errors.Is(err, image.ErrPaused) {
+		log.Note("the unfinished image %s is given up, and a new one begun: %v", u.Name, err)
+		_ = u.Drop(ctx, store) // it may have gone already
+		return p.run(ctx, store, target, name, nil, log)
 	}
-	w, err := image.Create(ctx, store, file, doc, image.Options{
-		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access, Split: p.opts.Split,
-		PartName: func(number int64) string { return name.File(doc.Header.ImageID, target, number-first) },
-	})
+	return res, err
+}
+
+// run writes an image, going on with u, which may be nil.
+func (p *Plan) run(ctx context.Context, store dest.Store, target *Target, name Naming, u *image.Unfinished, log *job.Log) (*Result, error) {
+	doc, opts, err := p.begin(target, name, u)
+	if err != nil {
+		return nil, err
+	}
+	first := doc.Header.FileNumber
+	w, err := image.Create(ctx, store, opts.PartName(first), doc, opts)
 	if err != nil {
 		return nil, err
 	}
 	r := &run{Plan: p, w: w, target: target, doc: doc, log: log, meter: log.Stage("image", p.Bytes)}
 	if err := r.write(ctx); err != nil {
-		return nil, errors.Join(err, w.Abort())
+		return nil, w.Stop(err)
 	}
 	r.meter.End()
 	if p.Source.Changed != nil {
@@ -89,8 +95,8 @@ func (p *Plan) Run(ctx context.Context, store dest.Store, target *Target, name N
 		return nil, err
 	}
 	return &Result{
-		Name: name.File(doc.Header.ImageID, target, doc.Header.FileNumber-first), Files: doc.Header.FileNumber - first + 1,
-		ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(),
+		Name: opts.PartName(doc.Header.FileNumber), Files: doc.Header.FileNumber - first + 1,
+		ImageID: doc.Header.ImageID, Type: target.Type, Based: target.Based(), Resumed: w.Resumed(),
 		Read: p.Bytes - r.unread, Unread: r.unread, Changed: r.changed, Written: w.Size(), Parts: r.parts,
 		Bad: r.bad, BadBytes: r.badBytes,
 	}, nil
@@ -188,6 +194,9 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 				return io.EOF
 			}
 			it.take(&row)
+			if err == nil {
+				it.batch.Prior, err = r.w.Prior(it.batch.Prior[:0], a.area, row.first, row.n)
+			}
 			it.read = zeros.leave(it.read[:0], it.used, it.first*a.piece)
 			return err
 		},
@@ -196,7 +205,7 @@ func (r *run) writeArea(ctx context.Context, part *Part, a *area, k *known) erro
 		Work: func(it *item) error {
 			it.bad = nil
 			if it.same {
-				it.keep()
+				it.batch.Keep(it.first, it.n)
 				return nil
 			}
 			s := salvager{ctx: ctx, sector: r.Source.Layout.SectorSize, stop: r.opts.OnReadError == OnReadErrorStop}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 // ErrExist is returned by Create and Commit when a file of that name is there.
@@ -46,6 +47,48 @@ type Pending interface {
 	// Abort drops what was written. After Commit it does nothing.
 	Abort() error
 }
+
+// ErrNoKeep is what a Keeper gives when the place behind it keeps nothing.
+var ErrNoKeep = errors.New("this destination does not keep unfinished files")
+
+// Keeper is a Store in which a file that is being written can outlive its run,
+// and be gone on with by a later one.
+type Keeper interface {
+	// Keep begins a new file as Create does; it stays when its run is cut short.
+	Keep(ctx context.Context, name string) (Kept, error)
+	// Left gives the files that runs have left, and that nobody is writing now.
+	Left(ctx context.Context) ([]Left, error)
+	// Take goes on with one of them, cut to its first size bytes.
+	Take(ctx context.Context, key string, size int64) (Kept, error)
+	// Drop deletes one of them.
+	Drop(ctx context.Context, key string) error
+}
+
+// Kept is a Pending that can be left unfinished. After an error of Commit it is
+// left, too.
+type Kept interface {
+	Pending
+	// ReadAt reads what was written before the last Sync, or was there already.
+	io.ReaderAt
+	// Key is what the file is called as long as it has no name.
+	Key() string
+	// Sync brings all that was written so far to stable storage.
+	Sync() error
+	// Leave closes the file. What Sync has not seen may be lost.
+	Leave() error
+}
+
+// Left is a file that a run has left unfinished.
+type Left struct {
+	Key  string
+	Name string // that it was to have
+	Size int64
+	Time time.Time // of the last write
+}
+
+// Flusher is a Pending that holds back some of what was written. Flush hands all of
+// it to the system; one that failed can be tried again, unlike a sync.
+type Flusher interface{ Flush() error }
 
 // Limiter is a Store whose files cannot be of any size.
 type Limiter interface {

@@ -23,8 +23,11 @@ type Batch struct {
 	Marks  []mark             // what authenticates each, in an encrypted image
 	Data   []byte             // what is stored, one behind the other
 
-	raw places // what is hashed with MD5
+	// Prior is what an unfinished image holds of each block; nil: there is none.
+	Prior []Prior
 
+	moved bool   // Prior holds something else
+	raw   places // what is hashed with MD5
 }
 
 // Known is what a parent holds of a block.
@@ -74,16 +77,41 @@ func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int, known
 	b.First, b.Data, b.Lens = first, slices.Grow(b.Data[:0], n*seal.Padded(frame.MaxStored(min(blockSize, len(raw))))), b.Lens[:0]
 	b.Sums, b.Strong = slices.Grow(b.Sums[:0], n)[:n], slices.Grow(b.Strong[:0], n)[:n]
 	b.Marks = slices.Grow(b.Marks[:0], n)[:n]
+	b.moved = false
 	e.compare(b, raw, blockSize, known)
 	for i := range n {
 		if known != nil && b.same(i, &known[i]) {
+			b.moved = b.moved || b.prior(i)
 			b.Lens = append(b.Lens, Same)
+			continue
+		}
+		if b.prior(i) {
+			b.take(i)
 			continue
 		}
 		before := len(b.Data)
 		b.Data = e.frames.Encode(b.Data, piece(raw, i, blockSize))
 		e.encrypt(b, i, before)
 		b.Lens = append(b.Lens, len(b.Data)-before)
+	}
+}
+
+// prior says whether an unfinished image holds something of block i.
+func (b *Batch) prior(i int) bool { return b.Prior != nil && b.Prior[i].Stored }
+
+// take takes block i as an unfinished image holds it, if that is the same.
+func (b *Batch) take(i int) {
+	r := &b.Prior[i].record
+	b.moved = b.moved || r.strong != b.Strong[i]
+	b.Lens, b.Sums[i], b.Marks[i] = append(b.Lens, int(r.size)), r.sum, r.mark
+}
+
+// Keep makes the batch of n blocks that are as in the parent.
+func (b *Batch) Keep(first, n int64) {
+	b.First, b.Lens, b.Data, b.moved = first, b.Lens[:0], b.Data[:0], false
+	for i := range n {
+		b.Lens = append(b.Lens, Same)
+		b.moved = b.moved || b.prior(int(i))
 	}
 }
 
@@ -130,6 +158,9 @@ func (e *Encoder) compare(b *Batch, raw []byte, size int, known []Known) {
 			continue
 		}
 		if known != nil && known[i].Stored && known[i].HasStrong && known[i].Strong == b.Strong[i] {
+			continue
+		}
+		if b.prior(i) && b.Prior[i].record.strong == b.Strong[i] && (known == nil || !known[i].Stored) {
 			continue
 		}
 		toHash.add(i, i*size, len(p))

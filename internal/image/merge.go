@@ -50,7 +50,8 @@ func (c *Consolidation) write(ctx context.Context, store dest.Store, tmp string,
 	}
 	m := &merger{Consolidation: c, c: chain, own: chain.number[c.Into.Number()], moved: map[int64]bool{}, tell: progress}
 	m.store, _ = pending.(dest.Copier)
-	m.w = newWriter(pending, m.own.doc, m.own.keys, opts.TempDir)
+	m.w = newWriter(m.own.doc, m.own.keys, opts.TempDir)
+	m.w.into(pending, pending)
 	m.w.taken, m.w.encode = m.own, m.document
 	if s := m.w.seal; s != nil {
 		// It takes the place of Into, on the base of From.

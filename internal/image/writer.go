@@ -2,11 +2,14 @@ package image
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
+	"io"
+	"time"
 
 	"ingot/internal/dest"
 	"ingot/internal/image/internal/frame"
@@ -26,19 +29,23 @@ type Writer struct {
 	done int64 // bytes of the files before it
 	base *Base // nil: a full
 
-	split  *splitting // nil: one file
-	keys   *seal.Keys // nil: not encrypted
-	seal   *fileSeal  // nil: not sealed
-	mac    hash.Hash  // of the metadata of a sealed file, while it is written
-	index  spool
-	strong spool
-	marks  spool
-	parts  []finishedPart
-	cur    *openPart
-	metas  [][]byte // of each disk: its encoded list, ready to write
-	taken  *file    // nil, or the file whose other metadata goes into the new one as it is
-	encode func(*Document) ([]byte, error)
-	err    error // the first one; nothing is written after it
+	split   *splitting // nil: one file
+	log     *journal   // nil: what a run leaves behind cannot be gone on with
+	replay  *replay    // nil: nothing was there
+	ahead   int64      // how many blocks of replay have not come yet
+	resumed int64      // bytes of the files that were there
+	keys    *seal.Keys // nil: not encrypted
+	seal    *fileSeal  // nil: not sealed
+	mac     hash.Hash  // of the metadata of a sealed file, while it is written
+	index   spool
+	strong  spool
+	marks   spool
+	parts   []finishedPart
+	cur     *openPart
+	metas   [][]byte // of each disk: its encoded list, ready to write
+	taken   *file    // nil, or the file whose other metadata goes into the new one as it is
+	encode  func(*Document) ([]byte, error)
+	err     error // the first one; nothing is written after it
 }
 
 // finishedPart is a partition whose index and hashes lie in the spools.
@@ -90,8 +97,21 @@ type Options struct {
 	// PartName names the file of a number; it is asked when Split is set, for the
 	// first file too.
 	PartName func(number int64) string
+	// NextMedium has the backup fill the medium at the destination, and others
+	// after it: it is asked to have the next one there, or one with more room, for
+	// the part of that number, and told why. Each part is finished on its medium.
+	NextMedium func(ctx context.Context, full error, number int64) error
 	// Access has the password of an image whose document says that it is encrypted.
 	Access *Access
+	// Resumable has what was written outlive a run that is cut short, where the
+	// store can do that, but for the last Flush (0: a minute).
+	Resumable bool
+	Flush     time.Duration
+	// Resume goes on with an image that a run has left; it must fit.
+	Resume *Unfinished
+	// Rule names the rule by which it is decided what is stored: an image that was
+	// begun by another one is not gone on with.
+	Rule string
 }
 
 // Create begins the image file name in store. The positions and counts in doc
@@ -101,17 +121,16 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	if err != nil {
 		return nil, err
 	}
-	file, err := store.Create(ctx, name)
-	if err != nil {
-		return nil, err
-	}
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
-	w := newWriter(file, doc, keys, opts.TempDir)
+	w := newWriter(doc, keys, opts.TempDir)
 	w.base = opts.Base
-	if opts.Split > 0 {
+	if opts.Split > 0 || opts.NextMedium != nil {
 		if w.split, err = newSplitting(ctx, store, doc, opts); err != nil {
-			return nil, errors.Join(err, w.Abort())
+			return nil, err
 		}
+	}
+	if err := w.open(ctx, store, name, &opts); err != nil {
+		return nil, err
 	}
 	if w.seal != nil && w.base != nil {
 		w.seal.parent = w.base.Parent.own().seal.tag
@@ -119,15 +138,57 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	return w, nil
 }
 
-func newWriter(file dest.Pending, doc *Document, keys *seal.Keys, temp string) *Writer {
+func newWriter(doc *Document, keys *seal.Keys, temp string) *Writer {
 	w := &Writer{
-		doc: doc, file: file, out: bufio.NewWriterSize(file, 64<<10), keys: keys, encode: encodeDocument,
+		doc: doc, keys: keys, encode: encodeDocument,
 		index: spool{dir: temp}, strong: spool{dir: temp}, marks: spool{dir: temp},
 	}
 	if keys != nil && doc.Encryption.Sealed() {
 		w.seal = new(fileSeal)
 	}
 	return w
+}
+
+// open begins the first file, or takes up those of an unfinished image.
+func (w *Writer) open(ctx context.Context, store dest.Store, name string, opts *Options) error {
+	if keeper, ok := store.(dest.Keeper); ok && (opts.Resumable || opts.Resume != nil) && opts.NextMedium == nil {
+		w.log = newJournal(ctx, keeper, w.keys, opts.Flush)
+		h := &w.doc.Header
+		w.log.first = segmentHead{
+			Version: journalVersion, Name: name, Began: time.Now(), ImageID: h.ImageID, GUID: h.BackupGUID,
+			Asked: askedFor(w.doc, opts),
+		}
+	}
+	if u := opts.Resume; u != nil {
+		return w.takeUp(u)
+	}
+	err := w.begin(ctx, store, name)
+	if errors.Is(err, dest.ErrNoKeep) {
+		w.log = nil
+		err = w.begin(ctx, store, name)
+	}
+	return err
+}
+
+// begin begins the next file.
+func (w *Writer) begin(ctx context.Context, store dest.Store, name string) error {
+	if w.log == nil {
+		f, err := store.Create(ctx, name)
+		if err == nil {
+			w.into(f, f)
+		}
+		return err
+	}
+	f, err := w.log.begin(ctx, name)
+	if err == nil {
+		w.into(f, w.log)
+	}
+	return err
+}
+
+// into has what comes next go into f by way of out.
+func (w *Writer) into(f dest.Pending, out io.Writer) {
+	w.file, w.out, w.pos = f, bufio.NewWriterSize(out, 64<<10), 0
 }
 
 // Encoders gives a maker of Encoders for an area of the partition that was begun:
@@ -212,6 +273,21 @@ func (w *Writer) Put(a Area, b *Batch) error {
 	if b.First+int64(len(b.Lens)) > total {
 		return w.fail(fmt.Errorf("store blocks %d to %d: there are %d", b.First, b.First+int64(len(b.Lens))-1, total))
 	}
+	if err := w.store(a, b); err != nil {
+		return w.fail(err)
+	}
+	w.cur.next[a] += int64(len(b.Lens))
+	if w.log == nil || !w.log.due() {
+		return nil
+	}
+	return w.fail(cmp.Or(w.out.Flush(), w.log.flush()))
+}
+
+// store appends the blocks of a batch to the file and to the index.
+func (w *Writer) store(a Area, b *Batch) error {
+	if b.moved {
+		return ErrMoved
+	}
 	data := b.Data
 	at := 0 // how much of data is in the files' turn
 	for i, n := range b.Lens {
@@ -223,24 +299,46 @@ func (w *Writer) Put(a Area, b *Batch) error {
 		}
 		if w.split != nil && w.pos+int64(n) > w.split.room {
 			if _, err := w.out.Write(data[:at]); err != nil {
-				return w.fail(err)
+				return err
 			}
 			data, at = data[at:], 0
 			if err := w.nextPart(); err != nil {
-				return w.fail(err)
+				return err
 			}
 		}
-		at += n
+		if b.prior(i) {
+			w.ahead--
+		} else if at += n; w.ahead > 0 {
+			return fmt.Errorf("%w: block %d was not in use", ErrMoved, b.First+int64(i))
+		}
 		e := element{pos: w.pos, sum: b.Sums[i], size: uint32(n), file: uint16(w.doc.Header.FileNumber)}
 		w.pos += int64(n)
 		rec := record{piece: b.First + int64(i), element: e, strong: b.Strong[i], hasStrong: true, mark: b.Marks[i]}
 		if err := w.put(a, &rec); err != nil {
 			return err
 		}
+		switch {
+		case w.log == nil:
+		case !b.prior(i):
+			w.log.note(len(w.parts), a, &rec)
+		case w.ahead == 0:
+			if err := w.caughtUp(); err != nil {
+				return err
+			}
+		}
 	}
-	w.cur.next[a] += int64(len(b.Lens))
 	_, err := w.out.Write(data)
-	return w.fail(err)
+	return err
+}
+
+// Prior appends what an unfinished image that is gone on with holds already of n
+// blocks of the partition that was begun. It is asked for ascending blocks, and
+// may be while others are Put; nil without such an image.
+func (w *Writer) Prior(out []Prior, a Area, first, n int64) ([]Prior, error) {
+	if w.replay == nil {
+		return nil, nil
+	}
+	return w.replay.prior(out, len(w.parts), a, first, n)
 }
 
 // put appends an element to the index, and its hash to those.
@@ -361,10 +459,16 @@ func (w *Writer) End() error {
 	return nil
 }
 
+// Resumed is how many bytes of the files were there already.
+func (w *Writer) Resumed() int64 { return w.resumed }
+
 // Commit writes the metadata and makes the file an image. When it fails there
-// is none.
+// is none, but perhaps an unfinished one: see Stop.
 func (w *Writer) Commit(ctx context.Context) error {
 	err := w.err
+	if err == nil && w.ahead > 0 {
+		err = fmt.Errorf("%w: %d blocks are not in use any more", ErrMoved, w.ahead)
+	}
 	if err == nil {
 		err = w.writeMetadata()
 	}
@@ -374,19 +478,38 @@ func (w *Writer) Commit(ctx context.Context) error {
 	if err == nil {
 		err = w.close()
 	}
-	if err != nil {
-		return errors.Join(err, w.Abort())
+	if err == nil {
+		err = w.publish(ctx)
 	}
+	if err != nil {
+		return w.Stop(err)
+	}
+	_ = w.log.drop() // the image is there: what is left of its journal harms nobody
+	return nil
+}
+
+func (w *Writer) publish(ctx context.Context) error {
 	if w.split != nil {
 		return w.split.commit(ctx, w.file)
 	}
 	return w.file.Commit(ctx)
 }
 
+// Stop ends an image that cannot be finished because of err. What it has stored
+// is left when a later run can go on with it; the error that is given back then
+// wraps ErrPaused.
+func (w *Writer) Stop(err error) error {
+	if !w.log.worth() || errors.Is(err, ErrMoved) {
+		return errors.Join(err, w.Abort())
+	}
+	w.fail(err)
+	return errors.Join(fmt.Errorf("%w: %w", ErrPaused, err), w.close(), w.log.leave())
+}
+
 // Abort drops the file. After Commit it does nothing.
 func (w *Writer) Abort() error {
 	w.fail(errors.New("the image was given up"))
-	err := errors.Join(w.close(), w.file.Abort())
+	err := errors.Join(w.close(), w.file.Abort(), w.log.drop())
 	if w.split != nil {
 		err = errors.Join(err, w.split.abort())
 	}

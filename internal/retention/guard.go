@@ -35,6 +35,53 @@ func (g *Guard) Create(ctx context.Context, name string) (dest.Pending, error) {
 	return &guarded{p, g, ctx, guardStep}, nil
 }
 
+// Keep implements dest.Keeper.
+func (g *Guard) Keep(ctx context.Context, name string) (dest.Kept, error) {
+	return g.guard(ctx, func(k dest.Keeper) (dest.Kept, error) { return k.Keep(ctx, name) })
+}
+
+// Take implements dest.Keeper.
+func (g *Guard) Take(ctx context.Context, key string, size int64) (dest.Kept, error) {
+	return g.guard(ctx, func(k dest.Keeper) (dest.Kept, error) { return k.Take(ctx, key, size) })
+}
+
+func (g *Guard) guard(ctx context.Context, open func(dest.Keeper) (dest.Kept, error)) (dest.Kept, error) {
+	k, ok := g.Store.(dest.Keeper)
+	if !ok {
+		return nil, dest.ErrNoKeep
+	}
+	f, err := open(k)
+	if err != nil || g.Rules.MinFree <= 0 {
+		return f, err
+	}
+	return &guardedKept{f, guarded{f, g, ctx, guardStep}}, nil
+}
+
+// Left implements dest.Keeper.
+func (g *Guard) Left(ctx context.Context) ([]dest.Left, error) {
+	if k, ok := g.Store.(dest.Keeper); ok {
+		return k.Left(ctx)
+	}
+	return nil, dest.ErrNoKeep
+}
+
+// Drop implements dest.Keeper.
+func (g *Guard) Drop(ctx context.Context, key string) error {
+	if k, ok := g.Store.(dest.Keeper); ok {
+		return k.Drop(ctx, key)
+	}
+	return dest.ErrNoKeep
+}
+
+// guardedKept is a file that can be left.
+type guardedKept struct {
+	dest.Kept
+	guarded guarded
+}
+
+// Write implements dest.Pending.
+func (p *guardedKept) Write(b []byte) (int, error) { return p.guarded.Write(b) }
+
 type guarded struct {
 	dest.Pending
 	g     *Guard
@@ -53,6 +100,17 @@ func (p *guarded) Write(b []byte) (int, error) {
 	return p.Pending.Write(b)
 }
 
+// Flush implements dest.Flusher.
+func (p *guarded) Flush() error {
+	if f, ok := p.Pending.(dest.Flusher); ok {
+		return f.Flush()
+	}
+	return nil
+}
+
+// Flush implements dest.Flusher.
+func (p *guardedKept) Flush() error { return p.guarded.Flush() }
+
 // MakeRoom deletes sets until there is enough, or nothing left to delete.
 func (g *Guard) MakeRoom(ctx context.Context) error {
 	for {
@@ -63,7 +121,7 @@ func (g *Guard) MakeRoom(ctx context.Context) error {
 		if free >= g.Rules.MinFree+guardStep {
 			return nil
 		}
-		sets, err := Read(ctx, g.Store)
+		sets, _, err := Read(ctx, g.Store)
 		if err != nil {
 			return err
 		}

@@ -74,6 +74,75 @@ func (c *Crash) Rename(ctx context.Context, from, to string) error {
 	return c.Store.Rename(ctx, from, to)
 }
 
+// Keep implements dest.Keeper.
+func (c *Crash) Keep(ctx context.Context, name string) (dest.Kept, error) {
+	if err := c.step(); err != nil {
+		return nil, err
+	}
+	return c.kept(c.Store.(dest.Keeper).Keep(ctx, name))
+}
+
+// Left implements dest.Keeper.
+func (c *Crash) Left(ctx context.Context) ([]dest.Left, error) {
+	if c.Down() {
+		return nil, ErrCrash
+	}
+	return c.Store.(dest.Keeper).Left(ctx)
+}
+
+// Take implements dest.Keeper.
+func (c *Crash) Take(ctx context.Context, key string, size int64) (dest.Kept, error) {
+	if err := c.step(); err != nil {
+		return nil, err
+	}
+	return c.kept(c.Store.(dest.Keeper).Take(ctx, key, size))
+}
+
+// Drop implements dest.Keeper.
+func (c *Crash) Drop(ctx context.Context, key string) error {
+	if err := c.step(); err != nil {
+		return err
+	}
+	return c.Store.(dest.Keeper).Drop(ctx, key)
+}
+
+func (c *Crash) kept(k dest.Kept, err error) (dest.Kept, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &crashKept{k, crashPending{k, c}}, nil
+}
+
+// crashKept is a file that outlives the crash.
+type crashKept struct {
+	dest.Kept
+	p crashPending
+}
+
+func (k *crashKept) Write(b []byte) (int, error) { return k.p.Write(b) }
+
+func (k *crashKept) Sync() error {
+	if err := k.p.c.step(); err != nil {
+		return err
+	}
+	return k.Kept.Sync()
+}
+
+func (k *crashKept) Commit(ctx context.Context) error {
+	if err := k.p.c.step(); err != nil {
+		return errors.Join(err, k.Leave())
+	}
+	return k.Kept.Commit(ctx)
+}
+
+// Abort deletes nothing once the machine is down.
+func (k *crashKept) Abort() error {
+	if k.p.c.Down() {
+		return k.Leave()
+	}
+	return k.Kept.Abort()
+}
+
 type crashPending struct {
 	dest.Pending
 	c *Crash

@@ -16,10 +16,14 @@ import (
 type Memory struct {
 	mu    sync.Mutex
 	files map[string][]byte
+	kept  map[string]*memKept
+	keys  int // that were given so far
 }
 
 // NewMemory makes an empty Store.
-func NewMemory() *Memory { return &Memory{files: make(map[string][]byte)} }
+func NewMemory() *Memory {
+	return &Memory{files: make(map[string][]byte), kept: make(map[string]*memKept)}
+}
 
 // Put makes a finished file of the given bytes, replacing one that is there.
 func (m *Memory) Put(name string, data []byte) {

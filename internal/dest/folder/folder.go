@@ -3,7 +3,8 @@
 //
 // A file is written as ".NAME.<random>.partial" beside the place it is to have,
 // synced, linked or renamed to its name, and the folder is synced. What a crash
-// leaves behind is thus a partial file, never an image. Names with a path
+// leaves behind is thus a partial file, never an image; one that can be gone on
+// with is called ".unfinished". Names with a path
 // separator are refused. It does not guard against two programs that write the same name
 // on a network share whose server gives no exclusive creation.
 package folder
@@ -46,6 +47,14 @@ func (s *Store) Path() string { return s.path }
 
 // Create implements dest.Store.
 func (s *Store) Create(_ context.Context, name string) (dest.Pending, error) {
+	p, err := s.create(name, partialSuffix)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (s *Store) create(name, suffix string) (*pending, error) {
 	final, err := s.join(name)
 	if err != nil {
 		return nil, err
@@ -54,18 +63,22 @@ func (s *Store) Create(_ context.Context, name string) (dest.Pending, error) {
 		return nil, fmt.Errorf("create %s: %w", final, dest.ErrExist)
 	}
 	s.sweep()
-	f, err := os.CreateTemp(s.path, partialPrefix+name+".*"+partialSuffix)
+	f, err := os.CreateTemp(s.path, partialPrefix+name+".*"+suffix)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", final, err)
 	}
 	hold(f)
-	return &pending{f: f, folder: s.path, final: final, out: newOutput(f)}, nil
+	return &pending{f: f, folder: s.path, final: final, out: newOutput(f), keep: suffix == keptSuffix}, nil
 }
 
 // stale is how long nobody has written to a partial file that is taken for the
 // remains of a run that was killed, if nobody holds it either. It covers the
-// moment before a new one is held, and hosts whose locks do not reach this one.
-const stale = 10 * time.Minute
+// moment before a new one is held, and hosts whose locks do not reach this one. A
+// file that can be gone on with stays longer.
+const (
+	stale     = 10 * time.Minute
+	staleKept = 7 * 24 * time.Hour
+)
 
 // sweep deletes what runs that were killed have left; without it their space
 // would never come back. It does what it can: a file that stays does no harm.
@@ -76,7 +89,11 @@ func (s *Store) sweep() {
 	}
 	for _, n := range names {
 		info, err := n.Info()
-		if err != nil || !isPartial(n.Name()) || !n.Type().IsRegular() || time.Since(info.ModTime()) < stale {
+		age := stale
+		if strings.HasSuffix(n.Name(), keptSuffix) {
+			age = staleKept
+		}
+		if err != nil || !isPartial(n.Name()) || !n.Type().IsRegular() || time.Since(info.ModTime()) < age {
 			continue
 		}
 		path := filepath.Join(s.path, n.Name())
@@ -188,7 +205,7 @@ func (s *Store) join(name string) (string, error) {
 }
 
 func isPartial(name string) bool {
-	return strings.HasPrefix(name, partialPrefix) && strings.HasSuffix(name, partialSuffix)
+	return strings.HasPrefix(name, partialPrefix) && (strings.HasSuffix(name, partialSuffix) || strings.HasSuffix(name, keptSuffix))
 }
 
 type blob struct {
@@ -203,6 +220,7 @@ type pending struct {
 	folder string
 	final  string
 	out    *output
+	keep   bool // it stays when it cannot be finished
 }
 
 func (p *pending) Write(b []byte) (int, error) {
@@ -211,6 +229,14 @@ func (p *pending) Write(b []byte) (int, error) {
 		return n, fmt.Errorf("write image file: %w", err)
 	}
 	return n, nil
+}
+
+// Flush implements dest.Flusher.
+func (p *pending) Flush() error {
+	if err := p.out.flush(); err != nil {
+		return fmt.Errorf("write image file: %w", err)
+	}
+	return nil
 }
 
 // CopyFrom implements dest.Copier.
@@ -240,7 +266,11 @@ func (p *pending) Commit(context.Context) error {
 		err = publish(f.Name(), p.final)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("finish image file %s: %w", p.final, err), os.Remove(f.Name()))
+		err = fmt.Errorf("finish image file %s: %w", p.final, err)
+		if p.keep {
+			return err
+		}
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	if err := syncFolder(p.folder); err != nil {
 		return errors.Join(fmt.Errorf("finish image file %s: %w", p.final, err), os.Remove(p.final))

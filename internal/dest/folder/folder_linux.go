@@ -76,7 +76,28 @@ const (
 	pageSize  = 4096
 )
 
+// newOutput begins at the start of a file.
 func newOutput(f *os.File) *output {
+	o, _ := outputFrom(f, 0) // which reads nothing
+	return o
+}
+
+// outputFrom begins behind the first size bytes of a file.
+func outputFrom(f *os.File, size int64) (*output, error) {
+	o := openOutput(f)
+	o.end, o.begun = size, size
+	if o.direct == nil {
+		return o, nil
+	}
+	o.end -= size % pageSize
+	o.buf = o.buf[:size%pageSize]
+	if _, err := f.ReadAt(o.buf, o.end); err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	return o, nil
+}
+
+func openOutput(f *os.File) *output {
 	o := &output{f: f}
 	var st unix.Statx_t
 	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
@@ -128,6 +149,16 @@ func (o *output) wrote(n int64) {
 		_ = unix.SyncFileRange(int(o.f.Fd()), o.begun, o.end-o.begun, unix.SYNC_FILE_RANGE_WRITE)
 		o.begun = o.end
 	}
+}
+
+// flush hands the odd rest to the system, by way of the cache; it is written once
+// more when its page is complete.
+func (o *output) flush() error {
+	if len(o.buf) == 0 {
+		return nil
+	}
+	_, err := o.f.WriteAt(o.buf, o.end)
+	return err
 }
 
 // finish writes what is left; its odd length has to go through the cache.

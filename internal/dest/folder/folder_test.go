@@ -14,13 +14,15 @@ import (
 
 func TestConformance(t *testing.T) {
 	path := t.TempDir()
-	desttest.Run(t, func(t *testing.T) dest.Store {
+	open := func(t *testing.T) dest.Store {
 		s, err := New(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
-	})
+	}
+	desttest.Run(t, open)
+	desttest.RunKeeper(t, open)
 	if left, _ := filepath.Glob(filepath.Join(path, ".*")); len(left) != 0 {
 		t.Errorf("partial files were left: %v", left)
 	}
@@ -44,7 +46,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-time.Hour)
-	for name, at := range map[string]time.Time{".dead.mrimgx.1.partial": old, ".fresh.mrimgx.2.partial": time.Now(), "member.mrimgx": old, ".hidden": old} {
+	for name, at := range map[string]time.Time{".dead.mrimgx.1.partial": old, ".fresh.mrimgx.2.partial": time.Now(), ".paused.mrimgx.3.unfinished": old, ".forgotten.mrimgx.4.unfinished": old.Add(-staleKept), "member.mrimgx": old, ".hidden": old} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chtimes(path, at, at)); err != nil {
 			t.Fatal(err)
@@ -61,10 +63,12 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".dead.mrimgx.1.partial")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the remains are there: %v", err)
+	for _, name := range []string{".dead.mrimgx.1.partial", ".forgotten.mrimgx.4.unfinished"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the remains are there: %v", err)
+		}
 	}
-	for _, name := range []string{".fresh.mrimgx.2.partial", "member.mrimgx", ".hidden", filepath.Base(held[0])} {
+	for _, name := range []string{".paused.mrimgx.3.unfinished", ".fresh.mrimgx.2.partial", "member.mrimgx", ".hidden", filepath.Base(held[0])} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Errorf("%s has gone: %v", name, err)
 		}

@@ -46,8 +46,19 @@ func syncFolder(string) error { return nil }
 // hold does nothing: Windows deletes no file that is open.
 func hold(*os.File) {}
 
-// abandoned leaves it to the attempt to delete the file.
-func abandoned(string) bool { return true }
+// abandoned says whether nobody has a file open.
+func abandoned(path string) bool {
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return false
+	}
+	h, err := windows.CreateFile(p, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, 0, 0)
+	if err != nil {
+		return false
+	}
+	_ = windows.CloseHandle(h)
+	return true
+}
 
 // forget does nothing: Windows knows no such hint.
 func forget(*os.File) {}
@@ -57,6 +68,14 @@ func forget(*os.File) {}
 type output struct{ *os.File }
 
 func newOutput(f *os.File) *output { return &output{f} }
+
+// outputFrom begins behind the first size bytes of a file.
+func outputFrom(f *os.File, size int64) (*output, error) {
+	_, err := f.Seek(size, io.SeekStart)
+	return &output{f}, err
+}
+
+func (*output) flush() error { return nil }
 
 // copyFrom appends bytes of another file.
 func (o *output) copyFrom(_ *os.File, r io.ReaderAt, off, n int64) error {
