@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,6 +83,9 @@ type Options struct {
 	// TempDir is where the index waits while a large disk is imaged; "" is
 	// the system's folder for temporary files.
 	TempDir string
+	// NextMedium is asked for the next medium when that at the destination is
+	// full; see image.Options. Such a backup cannot be gone on with.
+	NextMedium func(ctx context.Context, full error, number int64) error
 	// Resume goes on with an image of the same kind that a run has left in the
 	// store, where the source is still what it holds.
 	Resume bool
