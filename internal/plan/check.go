@@ -165,8 +165,12 @@ func (d *Definition) checkDestinations(c *checker) {
 			}
 		})
 	}
+	d.checkFileName(c)
+}
+
+func (d *Definition) checkFileName(c *checker) {
 	rest := strings.NewReplacer("{IMAGEID}", "", "{DATE}", "", "{TIME}", "", "{HOST}", "", "{DISK}", "").Replace(d.FileName)
-	if strings.ContainsAny(rest, `{}/\`) || strings.ContainsFunc(rest, unicode.IsControl) {
+	if strings.ContainsAny(rest, `{}/\`) || strings.ContainsFunc(rest, unicode.IsControl) || len(d.FileName) > 200 {
 		c.bad("file-name %q: a name of text and {IMAGEID}, {DATE}, {TIME}, {HOST}, {DISK}", d.FileName)
 	}
 }
