@@ -10,11 +10,23 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/service"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
+	var problem *service.Problem
 	switch {
+	case errors.Is(err, service.ErrNotRunning):
+		return "'sudo ingot service install' has the system start it; 'ingot service status' says more."
+	case errors.Is(err, service.ErrForbidden):
+		return "ask as the administrator (sudo), or have the administrator put you into the group of the service."
+	case errors.As(err, &problem) && problem.Fix != "":
+		return problem.Fix + "."
+	case errors.Is(err, service.ErrRunning):
+		return "'ingot service status' says whether the system has started it."
+	case errors.Is(err, errNoManager):
+		return "the service also runs in the foreground: 'sudo ingot service run'."
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
