@@ -61,15 +61,15 @@ func exitCode(err error) int {
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
-	case errors.As(err, &refused), errors.Is(err, service.ErrForbidden), unknownToService(err), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):
+	case errors.As(err, &refused), errors.Is(err, service.ErrForbidden), refusedByService(err), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):
 		return exitRefused
 	}
 	return exitFailed
 }
 
-// unknownToService says whether the service was asked for something it does not
-// have.
-func unknownToService(err error) bool {
+// refusedByService says whether the service was asked for something it does not
+// have or does not do.
+func refusedByService(err error) bool {
 	var p *service.Problem
-	return errors.As(err, &p) && p.Status == http.StatusNotFound
+	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusConflict)
 }

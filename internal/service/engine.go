@@ -319,7 +319,7 @@ func (e *engine) note(c *change, r *Run, now time.Time) {
 
 // Errors of what is asked of the engine.
 var (
-	errUnknown = errors.New("there is no such definition, or it is refused")
+	errUnknown = errors.New("there is no such definition")
 	errNoRun   = errors.New("there is no such run under way or waiting")
 )
 

@@ -345,6 +345,10 @@ func (s *Service) ask(req *http.Request, name string) (any, error) {
 		return nil, badRequest("%q is no type of backup", body.Type)
 	}
 	s.mu.Lock()
+	if e := s.shelf.entries[name]; e != nil && e.Problem != nil {
+		s.mu.Unlock()
+		return nil, &Problem{fmt.Sprintf("%s is refused: %v", name, e.Problem), http.StatusConflict, "refused", ""}
+	}
 	r, err := s.eng.ask(Run{Definition: name, Type: body.Type, Cause: ByUser, By: peerOf(req.Context()).Name}, s.opts.Clock.Now())
 	s.mu.Unlock()
 	s.wake()
