@@ -350,7 +350,9 @@ func (d *daemon) history(start time.Time) {
 	}
 	nights := map[string]int{}
 	var before service.Run
-	for _, r := range d.runs() {
+	runs := d.runs()
+	slices.SortStableFunc(runs, func(a, b service.Run) int { return a.Began.Compare(b.Began) })
+	for _, r := range runs {
 		if !r.Began.IsZero() {
 			if r.Began.Before(before.Ended) {
 				d.Errorf("run %d began before %d had ended", r.ID, before.ID)
