@@ -164,7 +164,7 @@ func (r *run) image(ctx context.Context, p *Place, f *Found, last bool) (err err
 	for _, w := range clockWarnings(r.Now(), r.Built, have) {
 		r.log.Warn("%s", w)
 	}
-	im, err := r.Image(ctx, r.request(f, p.Path, have))
+	im, err := r.Image(ctx, r.request(f, p.Path, have, last))
 	if err != nil {
 		return err
 	}
@@ -175,8 +175,8 @@ func (r *run) image(ctx context.Context, p *Place, f *Found, last bool) (err err
 	return r.take(ctx, im, f)
 }
 
-func (r *run) request(f *Found, path string, have []Point) *Request {
-	q := &Request{Source: *f, Folder: path, Type: r.opts.Type, Def: r.def}
+func (r *run) request(f *Found, path string, have []Point, last bool) *Request {
+	q := &Request{Source: *f, Folder: path, Type: r.opts.Type, Def: r.def, Last: last}
 	if q.Type == "" {
 		q.Type = typeDue(r.def, have, r.Now())
 	}
@@ -287,7 +287,7 @@ func DryRun(ctx context.Context, d *plan.Definition, o Options, env *Env) (*Prev
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-		im, err := r.Image(ctx, r.request(&m.Disks[i], p.Folder, have))
+		im, err := r.Image(ctx, r.request(&m.Disks[i], p.Folder, have, true))
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}

@@ -21,6 +21,7 @@ type Request struct {
 	Folder string
 	Type   plan.Type // "" continues the newest set of the same partitions, or begins one
 	Def    *plan.Definition
+	Last   bool // there is no other destination to try
 	// Password gives that of the definition; nil when it has none.
 	Password func(context.Context) ([]byte, error)
 }
