@@ -7,9 +7,9 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # command:package
 test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:ntfs-3g ntfs-3g:ntfs-3g
-  fusermount3:fuse3 getfattr:attr zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
+  fusermount3:fuse3 getfattr:attr setfacl:acl zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
   mount:mount fsfreeze:util-linux mke2fs:e2fsprogs mkfs.exfat:exfatprogs mount.exfat-fuse:exfat-fuse
-  mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
+  xmllint:libxml2-utils mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
   wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"

@@ -81,7 +81,7 @@ type killer struct {
 	partial             int // files that were there after a second run
 }
 
-func newKiller(t *testing.T) *killer {
+func newKiller(t *testing.T, size int64) *killer {
 	dir, seed := t.TempDir(), uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killer{
@@ -91,11 +91,11 @@ func newKiller(t *testing.T) *killer {
 	if err := os.Mkdir(k.kept, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	noise := newNoise(t, k.src, 48<<20)
+	noise := newNoise(t, k.src, size)
 	for i := range 6 {
 		sh(t, ingot, "image", k.src, "--to", k.kept, "--name", "k", "--compression", "none")
 		k.was[fmt.Sprintf("k-%02d-%02d.mrimgx", i, i)] = digest(t, k.src)
-		noise.change(t, 24<<20)
+		noise.change(t, size/2)
 	}
 	return k
 }
@@ -250,7 +250,7 @@ func (k *killer) again(j *job) {
 // TestKill kills what changes a folder of sets, a dozen times each: at the calls
 // that change names, and at random.
 func TestKill(t *testing.T) {
-	k := newKiller(t)
+	k := newKiller(t, 48<<20)
 	all := []string{"k-00-00.mrimgx", "k-01-01.mrimgx", "k-02-02.mrimgx", "k-03-03.mrimgx", "k-04-04.mrimgx", "k-05-05.mrimgx"}
 	file := func(name string) string { return filepath.Join(k.run, name) }
 	fewer := func(points []string) bool { return len(points) == 3 }

@@ -22,7 +22,8 @@ type console struct {
 	in        io.Reader
 	out, errs io.Writer
 	json      bool
-	painter   *painter // of the run under way, when there is a terminal
+	lines     *bufio.Reader // of in, once something was asked
+	painter   *painter      // of the run under way, when there is a terminal
 	passwords passwordFlags
 }
 
@@ -139,7 +140,10 @@ func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(c.errs, "%s\nType yes to go on: ", question)
 	answer := make(chan string, 1)
 	go func() { // ends with the program, when nobody answers
-		line, _ := bufio.NewReader(c.in).ReadString('\n')
+		if c.lines == nil {
+			c.lines = bufio.NewReader(c.in)
+		}
+		line, _ := c.lines.ReadString('\n')
 		answer <- line
 	}()
 	select {

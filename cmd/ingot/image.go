@@ -24,7 +24,7 @@ import (
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
-	purgeBefore, conceal, resume                                        bool
+	purgeBefore, conceal, resume, span                                  bool
 	retryFor, flushEvery                                                time.Duration
 	encrypt, split, changes, onReadError                                string
 	fullReadEvery                                                       int
@@ -63,6 +63,9 @@ With a password a new set is encrypted, and every block and file is authenticate
 what somebody without the password changes or exchanges is refused. Not hidden are
 sizes, the partition table, and (unless --conceal) the MD5 of every block, by
 which one can test for known contents.
+
+With --span the image fills the medium at the folder, asks for the next one, and
+so on. Copy the parts of all media into one folder to restore it.
 
 The --keep flags and --min-free are rules of retention, as in 'ingot purge': they
 are applied to the sets of this disk in the folder when the image is complete.
@@ -125,12 +128,25 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.BoolVar(&fl.mounted, "allow-mounted", false, "image partitions that are mounted writable (their files may be inconsistent)")
 	fl.keep.add(f)
 	f.BoolVar(&fl.purgeBefore, "purge-before", false, "apply the rules of retention before the image instead of after it")
+	f.BoolVar(&fl.span, "span", false, "fill removable media one after another: asks for the next one when the one at the folder is full")
 	f.BoolVar(&fl.resume, "resume", false, "go on with an image that an earlier run has left unfinished, if there is one")
 	f.DurationVar(&fl.retryFor, "retry-for", 10*time.Minute, "how long to try again when the destination cannot be written to")
 	f.DurationVar(&fl.flushEvery, "flush-every", time.Minute, "how much of the work may be lost when the run is cut short; every so often what was written is brought to stable storage")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
 	return cmd
+}
+
+// nextMedium asks a person for the next medium.
+func (c *console) nextMedium(path string) func(context.Context, error, int64) error {
+	return func(ctx context.Context, full error, number int64) error {
+		c.painter.end()
+		yes, err := c.confirm(ctx, fmt.Sprintf("Part %d of the image needs another medium at %s: %v.\nExchange it.", number+1, path, full))
+		if err == nil && !yes {
+			err = refuse("there is no medium for part %d of the image: the image is not complete", number+1)
+		}
+		return err
+	}
 }
 
 // defaultCipher is what a password means by itself.
@@ -247,9 +263,15 @@ func (fl *imageFlags) job(c *console, ctx context.Context, source string) (*imag
 		opts.Encrypt = defaultCipher
 	}
 	opts.Access = c.access(ctx, fl.encrypt != "")
+	if fl.span {
+		opts.NextMedium = c.nextMedium(fl.to)
+	}
 	rules, rerr := fl.keep.parsed()
 	if err = errors.Join(err, rerr); err == nil && fl.to == "" {
 		err = usageError{fmt.Errorf("--to is missing: name the folder that gets the image")}
+	}
+	if err == nil && fl.span && (rules.Limited() || rules.MinFree > 0 || fl.resume || fl.verify) {
+		err = usageError{fmt.Errorf("--span goes neither with --resume, --verify nor with rules of retention: what lies on other media is out of their reach")}
 	}
 	return &imageJob{
 		source: source, sector: fl.sector, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,

@@ -45,9 +45,12 @@ func (k *keeper) apply(ctx context.Context, store dest.Store) error {
 }
 
 func (k *keeper) decide(ctx context.Context, store dest.Store, run retention.Run) error {
-	sets, err := retention.Read(ctx, store)
+	sets, broken, err := retention.Read(ctx, store)
 	if err != nil {
 		return err
+	}
+	if broken != nil {
+		k.log.Warn("the rules of retention do not reach all of the folder: %v", broken)
 	}
 	d := retention.Decide(k.rules, sets, run)
 	if err := retention.Tidy(ctx, store, k.opts, k.log); err != nil {

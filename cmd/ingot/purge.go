@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"text/tabwriter"
@@ -110,7 +111,7 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 	if err != nil {
 		return err
 	}
-	sets, err := retention.Read(ctx, store)
+	sets, broken, err := retention.Read(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 	}
 	if dryRun {
 		r.Status = "dry run"
-		return c.purgeDone(&r)
+		return errors.Join(c.purgeDone(&r), broken)
 	}
 	if len(d.Ops) > 0 && !yes {
 		ok, err := c.confirm(ctx, fmt.Sprintf("%d points in time will be deleted and %d merged into others.", r.Deleted, r.Merged))
@@ -154,7 +155,10 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 		return fmt.Errorf("purge %s: %w", path, err)
 	}
 	r.Seconds, r.Warnings = time.Since(began).Seconds(), log.Warnings()
-	return c.purgeDone(&r)
+	if r.Merged, r.Deleted = d.Merged, d.Deleted; d.Undone != nil {
+		r.Status = "incomplete"
+	}
+	return errors.Join(c.purgeDone(&r), d.Undone, broken)
 }
 
 func (c *console) printPurge(r *purgeReport) error {
@@ -171,7 +175,7 @@ func (c *console) purgeDone(r *purgeReport) error {
 		return c.emit(r)
 	}
 	switch {
-	case r.Status != "done":
+	case r.Status == "dry run":
 		c.note("%d would be deleted, %d merged. Nothing was changed.", r.Deleted, r.Merged)
 	default:
 		c.note("%d deleted, %d merged, %.1f s", r.Deleted, r.Merged, r.Seconds)

@@ -402,7 +402,7 @@ func (h *history) purge() {
 			h.t.Fatal(err)
 		}
 	}
-	sets, err := retention.Read(h.t.Context(), h.store)
+	sets, _, err := retention.Read(h.t.Context(), h.store)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
 	"ingot/internal/image"
+	"ingot/internal/plan"
 )
 
 // ErrOptions is wrapped by the error for options that contradict each other or
@@ -79,9 +81,15 @@ type Options struct {
 	BlockSize int64
 	// Comment is kept in the image.
 	Comment string
+	// Definition is the one that is run, which the image embeds; nil embeds what
+	// these options say.
+	Definition *plan.VendorDefinition
 	// TempDir is where the index waits while a large disk is imaged; "" is
 	// the system's folder for temporary files.
 	TempDir string
+	// NextMedium is asked for the next medium when that at the destination is
+	// full; see image.Options. Such a backup cannot be gone on with.
+	NextMedium func(ctx context.Context, full error, number int64) error
 	// Resume goes on with an image of the same kind that a run has left in the
 	// store, where the source is still what it holds.
 	Resume bool

@@ -110,7 +110,7 @@ func (h *history) tryMerge(store dest.Store, from, into int) error {
 }
 
 func (h *history) tryPurge(store dest.Store, rules plan.Retention) error {
-	sets, err := retention.Read(h.t.Context(), store)
+	sets, _, err := retention.Read(h.t.Context(), store)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 func (p *Plan) begin(target *Target, name Naming, u *image.Unfinished) (*image.Document, image.Options, error) {
 	opts := image.Options{
 		TempDir: p.opts.TempDir, Base: target.base, FullIndex: p.opts.FullIndex, Access: p.opts.Access, Split: p.opts.Split,
-		Resumable: true, Flush: p.opts.Flush, Resume: u, Rule: p.opts.scope(),
+		NextMedium: p.opts.NextMedium, Resumable: true, Flush: p.opts.Flush, Resume: u, Rule: p.opts.scope(),
 	}
 	doc, err := p.document(name)
 	if err != nil {

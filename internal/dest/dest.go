@@ -86,6 +86,10 @@ type Left struct {
 	Time time.Time // of the last write
 }
 
+// Flusher is a Pending that holds back some of what was written. Flush hands all of
+// it to the system; one that failed can be tried again, unlike a sync.
+type Flusher interface{ Flush() error }
+
 // Limiter is a Store whose files cannot be of any size.
 type Limiter interface {
 	// MaxFile is how large a file may become in bytes, 0 when there is no limit

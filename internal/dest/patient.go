@@ -2,6 +2,7 @@ package dest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -139,6 +140,23 @@ func (p *patientPending) Write(b []byte) (int, error) {
 	return done, err
 }
 
+// flush has nothing held back that a sync would write, and could not be written.
+func (p *patientPending) flush() error {
+	f, ok := p.Pending.(Flusher)
+	if !ok {
+		return nil
+	}
+	return p.s.try(p.ctx, f.Flush)
+}
+
+// Commit implements Pending.
+func (p *patientPending) Commit(ctx context.Context) error {
+	if err := p.flush(); err != nil {
+		return errors.Join(err, p.Abort())
+	}
+	return p.Pending.Commit(ctx)
+}
+
 type patientKept struct {
 	Kept
 	p patientPending
@@ -146,3 +164,19 @@ type patientKept struct {
 
 // Write implements Pending.
 func (k *patientKept) Write(b []byte) (int, error) { return k.p.Write(b) }
+
+// Sync implements Kept.
+func (k *patientKept) Sync() error {
+	if err := k.p.flush(); err != nil {
+		return err
+	}
+	return k.Kept.Sync()
+}
+
+// Commit implements Pending.
+func (k *patientKept) Commit(ctx context.Context) error {
+	if err := k.p.flush(); err != nil {
+		return errors.Join(err, k.Leave())
+	}
+	return k.Kept.Commit(ctx)
+}

@@ -37,6 +37,7 @@ type journal struct {
 	now   func() time.Time
 
 	file  dest.Kept // nil before the first segment
+	good  bool      // a segment is on stable storage
 	files []dest.Kept
 	sizes []int64        // of the files, as of the last segment; what ended before is final
 	data  *xxhash.Digest // of what was written to them since then
@@ -153,6 +154,7 @@ func (j *journal) flush() error {
 		return err
 	}
 	j.data.Reset()
+	j.good = true
 	j.recs, j.last = j.recs[:0], j.now()
 	return nil
 }
@@ -168,7 +170,7 @@ func segmentCheck(keys *seal.Keys, before []byte) hash.Hash {
 }
 
 // worth says that there is something to go on with.
-func (j *journal) worth() bool { return j != nil && j.file != nil }
+func (j *journal) worth() bool { return j != nil && j.good }
 
 // leave closes everything and lets it lie.
 func (j *journal) leave() error {

@@ -16,6 +16,11 @@ type splitting struct {
 	name  func(number int64) string
 	room  int64 // how many bytes of data and lists a file can take
 	parts []part
+
+	// Of a backup that may need several media:
+	next    func(ctx context.Context, full error, number int64) error // asks for the next one; nil: there is one only
+	most    int64                                                     // Options.Split
+	reserve int64                                                     // what the end of a part may take
 }
 
 // part is a file that is complete and has no name yet.
@@ -34,7 +39,7 @@ const (
 )
 
 func newSplitting(ctx context.Context, store dest.Store, doc *Document, opts Options) (*splitting, error) {
-	if opts.Split < MinSplit {
+	if opts.Split < MinSplit && (opts.NextMedium == nil || opts.Split > 0) {
 		return nil, fmt.Errorf("split into files of %d bytes: %d is the least", opts.Split, MinSplit)
 	}
 	text, err := json.Marshal(doc)
@@ -43,10 +48,53 @@ func newSplitting(ctx context.Context, store dest.Store, doc *Document, opts Opt
 	}
 	// It grows by an entry in the history of each partition for each part.
 	reserve := int64(2*len(text) + partReserve)
+	s := &splitting{ctx: ctx, store: store, name: opts.PartName, next: opts.NextMedium, most: opts.Split, reserve: reserve}
+	if s.next != nil {
+		return s, s.medium(doc.Header.FileNumber)
+	}
 	if reserve > opts.Split/2 {
 		return nil, fmt.Errorf("split into files of %d bytes: the description of the disks alone takes %d", opts.Split, reserve)
 	}
-	return &splitting{ctx: ctx, store: store, name: opts.PartName, room: opts.Split - reserve}, nil
+	s.room = opts.Split - reserve
+	return s, nil
+}
+
+// leastOnMedium is how much room a medium must have for a part to be begun on it.
+const leastOnMedium = 1 << 20
+
+// medium measures how large the part of that number may become on the medium that
+// is there, and asks for another one as long as there is no room.
+func (s *splitting) medium(number int64) error {
+	for {
+		free, err := s.store.Free(s.ctx)
+		if err == nil && free < 0 {
+			return errors.New("the destination does not say how much room it has: it cannot be filled and exchanged")
+		}
+		// File systems need some of it for themselves.
+		room := free - free/64 - s.reserve
+		if s.most > 0 {
+			room = min(room, s.most-s.reserve)
+		}
+		if err == nil && room >= leastOnMedium {
+			s.room = room
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("it has room for %d bytes", max(room, 0))
+		}
+		if err := s.next(s.ctx, err, number); err != nil {
+			return err
+		}
+	}
+}
+
+// finish gives a part of a backup on several media its name while its medium is
+// there.
+func (s *splitting) finish(p part, next int64) error {
+	if err := p.file.Commit(s.ctx); err != nil {
+		return err
+	}
+	return s.medium(next)
 }
 
 // nextPart ends the file that is being written, which then holds blocks only, and
@@ -63,9 +111,14 @@ func (w *Writer) nextPart() error {
 	if err := w.endPart(); err != nil {
 		return err
 	}
-	w.split.parts = append(w.split.parts, part{ended, w.file})
 	w.done += w.pos
 	w.nowPart(number)
+	p := part{ended, w.file}
+	if w.split.next == nil {
+		w.split.parts = append(w.split.parts, p)
+	} else if err := w.split.finish(p, number); err != nil {
+		return err
+	}
 	return w.begin(w.split.ctx, w.split.store, w.split.name(number))
 }
 

@@ -414,6 +414,7 @@ func (w *Writer) takeUp(u *Unfinished) error {
 		return errors.Join(fmt.Errorf("go on with the unfinished image %s: %w", u.Name, err), w.log.leave())
 	}
 	w.replay, w.ahead, w.resumed = p, p.n, u.Bytes
+	w.log.good = true
 	w.into(w.log.files[0], w.log)
 	return nil
 }

@@ -97,6 +97,10 @@ type Options struct {
 	// PartName names the file of a number; it is asked when Split is set, for the
 	// first file too.
 	PartName func(number int64) string
+	// NextMedium has the backup fill the medium at the destination, and others
+	// after it: it is asked to have the next one there, or one with more room, for
+	// the part of that number, and told why. Each part is finished on its medium.
+	NextMedium func(ctx context.Context, full error, number int64) error
 	// Access has the password of an image whose document says that it is encrypted.
 	Access *Access
 	// Resumable has what was written outlive a run that is cut short, where the
@@ -120,7 +124,7 @@ func Create(ctx context.Context, store dest.Store, name string, doc *Document, o
 	doc.Header.DeltaIndex = opts.Base != nil && !opts.FullIndex
 	w := newWriter(doc, keys, opts.TempDir)
 	w.base = opts.Base
-	if opts.Split > 0 {
+	if opts.Split > 0 || opts.NextMedium != nil {
 		if w.split, err = newSplitting(ctx, store, doc, opts); err != nil {
 			return nil, err
 		}
@@ -147,7 +151,7 @@ func newWriter(doc *Document, keys *seal.Keys, temp string) *Writer {
 
 // open begins the first file, or takes up those of an unfinished image.
 func (w *Writer) open(ctx context.Context, store dest.Store, name string, opts *Options) error {
-	if keeper, ok := store.(dest.Keeper); ok && (opts.Resumable || opts.Resume != nil) {
+	if keeper, ok := store.(dest.Keeper); ok && (opts.Resumable || opts.Resume != nil) && opts.NextMedium == nil {
 		w.log = newJournal(ctx, keeper, w.keys, opts.Flush)
 		h := &w.doc.Header
 		w.log.first = segmentHead{

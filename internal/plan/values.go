@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +81,7 @@ func ParseMonths(text string) (MonthSet, error) {
 	return MonthSet(set), err
 }
 
-// parseSet reads words separated by blanks: at least one, each one once.
+// parseSet reads words separated by blanks, at least one.
 func parseSet(text string, words []string, what string) (set uint16, err error) {
 	for _, f := range strings.Fields(text) {
 		bit := uint16(0)
@@ -91,8 +90,8 @@ func parseSet(text string, words []string, what string) (set uint16, err error) 
 				bit = 1 << i
 			}
 		}
-		if bit == 0 || set&bit != 0 {
-			return 0, fmt.Errorf("%q are no %s, each of them once", text, what)
+		if bit == 0 {
+			return 0, fmt.Errorf("%q are no %s", text, what)
 		}
 		set |= bit
 	}
@@ -102,13 +101,14 @@ func parseSet(text string, words []string, what string) (set uint16, err error) 
 	return set, nil
 }
 
-// mostSpan is the longest span: 1000 days.
-const mostSpan = 1000 * 24 * time.Hour
+// mostSpan is the longest span a definition may have, over three years.
+const mostSpan = 99999999 * time.Second
 
 var spanUnits = []struct {
 	letter string
 	length time.Duration
-}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
+	digits int // at most
+}{{"d", 24 * time.Hour, 4}, {"h", time.Hour, 5}, {"m", time.Minute, 7}, {"s", time.Second, 8}}
 
 // FormatSpan writes a length of time as ParseSpan reads it, in whole seconds:
 // "90m", "7d".
@@ -121,13 +121,13 @@ func FormatSpan(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// ParseSpan reads a length of time: a number of at most 8 digits and a unit,
-// which is s, m, h or d, and at most 1000 days in all.
+// ParseSpan reads a length of time: a number and a unit, which is s, m, h or d.
+// The number has at most 8, 7, 5 or 4 digits.
 func ParseSpan(text string) (time.Duration, error) {
 	for _, u := range spanUnits {
 		digits, ok := strings.CutSuffix(text, u.letter)
 		n, err := strconv.ParseUint(digits, 10, 32)
-		if ok && err == nil && len(digits) <= 8 && time.Duration(n) <= mostSpan/u.length {
+		if ok && err == nil && len(digits) <= u.digits {
 			return time.Duration(n) * u.length, nil
 		}
 	}
@@ -137,25 +137,26 @@ func ParseSpan(text string) (time.Duration, error) {
 var sizeUnits = []struct {
 	letter string
 	bytes  int64
-}{{"T", 1 << 40}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}}
+	digits int // at most
+}{{"T", 1 << 40, 3}, {"G", 1 << 30, 6}, {"M", 1 << 20, 9}, {"K", 1 << 10, 12}, {"", 1, 15}}
 
 // FormatSize writes bytes as ParseSize reads them: "20G".
 func FormatSize(n int64) string {
 	for _, u := range sizeUnits {
-		if n%u.bytes == 0 && (n > 0 || u.bytes == 1) {
+		if n%u.bytes == 0 && n > 0 && len(strconv.FormatInt(n/u.bytes, 10)) <= u.digits {
 			return fmt.Sprintf("%d%s", n/u.bytes, u.letter)
 		}
 	}
-	return ""
+	return strconv.FormatInt(n, 10)
 }
 
-// ParseSize reads a number of bytes, or of units of 1024 of them: 650M, 20G.
-// The number has at most 15 digits, and 6 with T.
+// ParseSize reads a number of bytes, or of units of 1024 of them: 650M, 20G. The
+// number has at most 15 digits, 12 with K, 9 with M, 6 with G and 3 with T.
 func ParseSize(text string) (int64, error) {
 	digits := strings.TrimRight(text, "KMGT")
 	for _, u := range sizeUnits {
 		n, err := strconv.ParseUint(digits, 10, 63)
-		if text == digits+u.letter && err == nil && len(digits) <= 15 && int64(n) <= 1<<59/u.bytes {
+		if text == digits+u.letter && err == nil && len(digits) <= u.digits {
 			return int64(n) * u.bytes, nil
 		}
 	}
@@ -224,6 +225,3 @@ func ordinal(n int) string {
 	}
 	return fmt.Sprintf("%dth", n)
 }
-
-// plainName matches what a definition may be called.
-func plainName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$`) }

@@ -14,17 +14,21 @@ import (
 )
 
 // Read gives the sets of a store as Decide takes them. The newest set of each
-// disk is the current one.
-func Read(ctx context.Context, store dest.Store) ([]Set, error) {
+// disk is the current one. broken is an error that names the files that cannot be
+// read, if there are any: what is in them is in the reach of no rule, and points
+// that need them are not whole.
+func Read(ctx context.Context, store dest.Store) (out []Set, broken, err error) {
 	found, err := image.ReadSets(ctx, store, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	protected, err := image.Protected(ctx, store)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []Set
+	for _, b := range found.Broken {
+		broken = errors.Join(broken, fmt.Errorf("%w: %s cannot be read: %w", image.ErrDamaged, b.Name, b.Err))
+	}
 	current := make(map[string]bool)
 	for i := len(found.Sets) - 1; i >= 0; i-- {
 		s := toSet(found.Sets[i], protected)
@@ -35,7 +39,7 @@ func Read(ctx context.Context, store dest.Store) ([]Set, error) {
 		current[s.Disk] = true
 		out = append(out, s)
 	}
-	return out, nil
+	return out, broken, nil
 }
 
 func toSet(s *image.Set, protected map[string]bool) Set {
@@ -108,15 +112,26 @@ func (d *Decision) Apply(ctx context.Context, store dest.Store, opts Options, lo
 		err := op.apply(ctx, store, opts, log)
 		switch {
 		case err == nil:
+			d.count(op)
 		case errors.Is(err, image.ErrUnsupported) || errors.Is(err, image.ErrDamaged) || errors.Is(err, image.ErrMissing) ||
 			errors.Is(err, image.ErrLocked) || errors.Is(err, image.ErrPassword):
 			stuck[op.Set] = true
+			d.Undone = errors.Join(d.Undone, fmt.Errorf("%s in set %s was not done: %w", op.Kind, op.Set, err))
 			log.Warn("set %s: %s was not done, all of it stays: %v", op.Set, op.Kind, err)
 		default:
 			return fmt.Errorf("%s in set %s: %w", op.Kind, op.Set, err)
 		}
 	}
 	return nil
+}
+
+// count adds an operation to what was done.
+func (d *Decision) count(op *Op) {
+	if op.Kind == Merge || op.Kind == Roll {
+		d.Merged += len(op.Points) - 1
+		return
+	}
+	d.Deleted += len(op.Points)
 }
 
 func (op *Op) apply(ctx context.Context, store dest.Store, opts Options, log *job.Log) error {

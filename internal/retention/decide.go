@@ -80,6 +80,11 @@ type Decision struct {
 	// Short is how many bytes would still be wanting afterwards; only
 	// DecideSpace sets it.
 	Short int64
+
+	// What Apply has come to: points merged into others and deleted, and why
+	// there were not more.
+	Merged, Deleted int
+	Undone          error
 }
 
 // Decide applies the rules to all sets of a folder. It does not look at free

@@ -100,6 +100,17 @@ func (p *guarded) Write(b []byte) (int, error) {
 	return p.Pending.Write(b)
 }
 
+// Flush implements dest.Flusher.
+func (p *guarded) Flush() error {
+	if f, ok := p.Pending.(dest.Flusher); ok {
+		return f.Flush()
+	}
+	return nil
+}
+
+// Flush implements dest.Flusher.
+func (p *guardedKept) Flush() error { return p.guarded.Flush() }
+
 // MakeRoom deletes sets until there is enough, or nothing left to delete.
 func (g *Guard) MakeRoom(ctx context.Context) error {
 	for {
@@ -110,7 +121,7 @@ func (g *Guard) MakeRoom(ctx context.Context) error {
 		if free >= g.Rules.MinFree+guardStep {
 			return nil
 		}
-		sets, err := Read(ctx, g.Store)
+		sets, _, err := Read(ctx, g.Store)
 		if err != nil {
 			return err
 		}

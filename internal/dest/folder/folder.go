@@ -231,6 +231,14 @@ func (p *pending) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// Flush implements dest.Flusher.
+func (p *pending) Flush() error {
+	if err := p.out.flush(); err != nil {
+		return fmt.Errorf("write image file: %w", err)
+	}
+	return nil
+}
+
 // CopyFrom implements dest.Copier.
 func (p *pending) CopyFrom(b dest.Blob, off, n int64) error {
 	if off < 0 || n < 0 || off > b.Size()-n {

@@ -151,15 +151,14 @@ func (o *output) wrote(n int64) {
 	}
 }
 
-// sync brings what was written to stable storage. The odd rest goes through the
-// cache, and is written once more when its page is complete.
-func (o *output) sync() error {
-	if len(o.buf) > 0 {
-		if _, err := o.f.WriteAt(o.buf, o.end); err != nil {
-			return err
-		}
+// flush hands the odd rest to the system, by way of the cache; it is written once
+// more when its page is complete.
+func (o *output) flush() error {
+	if len(o.buf) == 0 {
+		return nil
 	}
-	return o.f.Sync()
+	_, err := o.f.WriteAt(o.buf, o.end)
+	return err
 }
 
 // finish writes what is left; its odd length has to go through the cache.

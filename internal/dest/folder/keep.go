@@ -128,7 +128,10 @@ func (k kept) ReadAt(p []byte, off int64) (int, error) { return k.f.ReadAt(p, of
 
 // Sync implements dest.Kept.
 func (k kept) Sync() error {
-	if err := k.out.sync(); err != nil {
+	if err := k.Flush(); err != nil {
+		return err
+	}
+	if err := k.f.Sync(); err != nil {
 		return fmt.Errorf("write image file: %w", err)
 	}
 	return nil
