@@ -14,6 +14,7 @@ import (
 	"ingot/internal/dest/folder"
 	"ingot/internal/job"
 	"ingot/internal/plan"
+	"ingot/internal/secret"
 )
 
 // ErrNowhere is wrapped by the error for a run none of whose destinations can be
@@ -182,7 +183,7 @@ func (r *run) request(f *Found, path string, have []Point, last bool) *Request {
 	}
 	if r.def.Options.Password.Given() {
 		q.Password = func(ctx context.Context) ([]byte, error) {
-			return readPassword(ctx, &r.def.Options.Password, r.Trust)
+			return secret.Resolve(ctx, r.def.Options.Password)
 		}
 	}
 	return q
