@@ -7,10 +7,13 @@ import (
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
+	"ingot/internal/dest/folder"
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/runner"
 	"ingot/internal/service"
+	"ingot/internal/trust"
 )
 
 // Exit codes, as the help of the program lists them.
@@ -46,6 +49,7 @@ func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format
 func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
+	var held *folder.HeldError
 	switch {
 	case err == nil:
 		return exitDone
@@ -61,7 +65,8 @@ func exitCode(err error) int {
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
-	case errors.As(err, &refused), errors.Is(err, service.ErrForbidden), refusedByService(err), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):
+	case errors.As(err, &refused), errors.Is(err, service.ErrForbidden), refusedByService(err), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
+		errors.Is(err, trust.ErrUntrusted), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):
 		return exitRefused
 	}
 	return exitFailed

@@ -7,15 +7,18 @@ import (
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
+	"ingot/internal/dest/folder"
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/runner"
 	"ingot/internal/service"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
 	var problem *service.Problem
+	var held *folder.HeldError
 	switch {
 	case errors.Is(err, service.ErrNotRunning):
 		return "'sudo ingot service install' has the system start it; 'ingot service status' says more."
@@ -37,6 +40,12 @@ func hint(err error) string {
 		return "choose another --name or folder, or move the existing file away."
 	case errors.Is(err, disk.ErrInUse):
 		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
+	case errors.As(err, &held):
+		return "wait for it to end (--wait), or end it. A lock whose process is gone is taken over by itself; that of another machine after ten minutes."
+	case errors.Is(err, runner.ErrNowhere):
+		return "plug in, mount or switch on one of the destinations, or change them in the definition."
+	case errors.Is(err, runner.ErrGone):
+		return "'ingot disks' shows what is there: plug in the disk, or edit the definition (with gone=\"warn\" the rest is imaged)."
 	case errors.Is(err, errUnreadable):
 		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
 	case errors.Is(err, backup.ErrFailing):

@@ -32,6 +32,9 @@ type Naming struct {
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
 
+// Full is the name of the first file of a full with this id.
+func (n Naming) Full(imageID string) string { return n.file("", imageID, &Target{}, 0) }
+
 // file is the name of file number part, counted from 0, of a new image: with this
 // id for a full, unless the stem of its name is known, else with the name of the
 // set it goes into.

@@ -15,7 +15,7 @@ import (
 var nice = map[level]int{idle: 19, low: 10, normal: 0, high: -5}
 
 // ioprio values of the levels: class and number within it (ioprio_set(2)).
-var ioprio = map[level]int{idle: classIdle << 13, low: classBest<<13 | 7, normal: classBest<<13 | 4, high: classBest<<13 | 0}
+var ioprio = map[level]int{idle: classIdle << 13, low: classBest<<13 | 7, normal: classBest<<13 | 4, high: classBest << 13}
 
 const (
 	classBest     = 2

@@ -8,23 +8,18 @@ import (
 
 	"ingot/internal/notify"
 	"ingot/internal/plan"
+	"ingot/internal/secret"
 )
 
-// channels are the ways to the owner that the definition of a run names.
-func channels(r *run) []notify.Channel {
-	return Channels(r.def, r.Trust)
-}
-
-// Channels are the ways to the owner that a definition names. trust says why a
-// file with a password or a program that gives one is not to be trusted.
-func Channels(d *plan.Definition, trust func(path string) error) []notify.Channel {
+// Channels are the ways to the owner that a definition names.
+func Channels(d *plan.Definition) []notify.Channel {
 	n := &d.Notify
 	var out []notify.Channel
 	for i := range n.Mail {
-		out = append(out, mails(&n.Mail[i], trust)...)
+		out = append(out, mails(&n.Mail[i])...)
 	}
 	for i := range n.Webhooks {
-		out = append(out, webhook(&n.Webhooks[i], trust))
+		out = append(out, webhook(&n.Webhooks[i]))
 	}
 	for i := range n.Pings {
 		p := &n.Pings[i]
@@ -62,7 +57,7 @@ func host(s string) string {
 
 // mails are a channel for each kind of mail. That a backup is overdue is told as
 // a failure is.
-func mails(m *plan.Mail, trust func(string) error) (out []notify.Channel) {
+func mails(m *plan.Mail) (out []notify.Channel) {
 	for _, k := range []struct {
 		on  notify.Event
 		msg *plan.Message
@@ -71,7 +66,7 @@ func mails(m *plan.Mail, trust func(string) error) (out []notify.Channel) {
 			continue
 		}
 		s := &notify.Mail{
-			Server: m.Host, Port: m.Port, Security: mailSecurity[m.Security], User: m.User, Password: secret(&m.Password, trust),
+			Server: m.Host, Port: m.Port, Security: mailSecurity[m.Security], User: m.User, Password: reference(m.Password),
 			From: m.From, To: k.msg.To, Subject: k.msg.Subject, Body: k.msg.Body, Attach: k.msg.AttachLog,
 		}
 		out = append(out, notify.Channel{Name: fmt.Sprintf("e-mail by %s", m.Host), On: k.on, Sender: s})
@@ -81,11 +76,11 @@ func mails(m *plan.Mail, trust func(string) error) (out []notify.Channel) {
 
 var mailSecurity = map[plan.MailSecurity]notify.Security{plan.MailSTARTTLS: notify.STARTTLS, plan.MailTLS: notify.TLS, plan.MailPlain: notify.NoTLS}
 
-func webhook(w *plan.Webhook, trust func(string) error) notify.Channel {
+func webhook(w *plan.Webhook) notify.Channel {
 	limit := webLimit(w.Timeout)
 	s := &notify.Webhook{Preset: notify.Preset(w.Preset), URL: notify.Plain(w.URL), Limit: limit}
 	if w.Token.Given() {
-		s.Token = secret(&w.Token, trust)
+		s.Token = reference(w.Token)
 	}
 	return notify.Channel{Name: "webhook at " + host(w.URL), On: outcomes(w.On), Limit: 3 * limit, Sender: s}
 }
@@ -105,9 +100,9 @@ func outcomes(o plan.Outcomes) (e notify.Event) {
 	return e
 }
 
-func secret(ref *plan.PasswordRef, trust func(string) error) notify.Secret {
+func reference(ref plan.PasswordRef) notify.Secret {
 	return func(ctx context.Context) (string, error) {
-		b, err := readPassword(ctx, ref, trust)
+		b, err := secret.Resolve(ctx, ref)
 		return string(b), err
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"ingot/internal/dest/folder"
 	"ingot/internal/job"
 	"ingot/internal/plan"
+	"ingot/internal/secret"
 )
 
 // ErrNowhere is wrapped by the error for a run none of whose destinations can be
@@ -164,7 +165,7 @@ func (r *run) image(ctx context.Context, p *Place, f *Found, last bool) (err err
 	for _, w := range clockWarnings(r.Now(), r.Built, have) {
 		r.log.Warn("%s", w)
 	}
-	im, err := r.Image(ctx, r.request(f, p.Path, have))
+	im, err := r.Image(ctx, r.request(f, p.Path, have, last))
 	if err != nil {
 		return err
 	}
@@ -175,14 +176,14 @@ func (r *run) image(ctx context.Context, p *Place, f *Found, last bool) (err err
 	return r.take(ctx, im, f)
 }
 
-func (r *run) request(f *Found, path string, have []Point) *Request {
-	q := &Request{Source: *f, Folder: path, Type: r.opts.Type, Def: r.def}
+func (r *run) request(f *Found, path string, have []Point, last bool) *Request {
+	q := &Request{Source: *f, Folder: path, Type: r.opts.Type, Def: r.def, Last: last}
 	if q.Type == "" {
 		q.Type = typeDue(r.def, have, r.Now())
 	}
 	if r.def.Options.Password.Given() {
 		q.Password = func(ctx context.Context) ([]byte, error) {
-			return readPassword(ctx, &r.def.Options.Password, r.Trust)
+			return secret.Resolve(ctx, r.def.Options.Password)
 		}
 	}
 	return q
@@ -287,7 +288,7 @@ func DryRun(ctx context.Context, d *plan.Definition, o Options, env *Env) (*Prev
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-		im, err := r.Image(ctx, r.request(&m.Disks[i], p.Folder, have))
+		im, err := r.Image(ctx, r.request(&m.Disks[i], p.Folder, have, true))
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}

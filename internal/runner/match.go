@@ -65,6 +65,7 @@ type matcher struct {
 	machine Machine
 	listed  bool
 	disks   []Disk
+	unread  []string // disks that cannot be read
 	exclude []string // paths of disks that SourceAll leaves out, as the destination lies there
 }
 
@@ -142,12 +143,10 @@ func (t *matcher) list() ([]Disk, error) {
 	if t.listed {
 		return t.disks, nil
 	}
-	disks, _, err := t.machine.List()
-	if err != nil {
-		return nil, err
-	}
-	t.disks, t.listed = disks, true
-	return disks, nil
+	var err error
+	t.disks, t.unread, err = t.machine.List()
+	t.listed = err == nil
+	return t.disks, err
 }
 
 // called is how messages call a disk that is looked for.
@@ -227,6 +226,9 @@ func (t *matcher) other(id *plan.DiskID) string {
 		if id.Serial != "" && equal(d.Info.Serial, id.Serial) {
 			return fmt.Sprintf(" (%s has this serial number, but was partitioned anew: its id is %s; if that was meant, edit the definition)", d.name(), d.Layout.ID)
 		}
+	}
+	if len(t.unread) > 0 {
+		return " (" + strings.Join(t.unread, "; ") + ")"
 	}
 	return ""
 }
@@ -346,6 +348,9 @@ func (t *matcher) all() error {
 		return err
 	}
 	found := false
+	for _, u := range t.unread {
+		t.warn("%s: it is left out", u)
+	}
 	for _, d := range disks {
 		switch {
 		case slices.Contains(made, d.Info.Bus), d.Info.External():

@@ -21,6 +21,7 @@ type Request struct {
 	Folder string
 	Type   plan.Type // "" continues the newest set of the same partitions, or begins one
 	Def    *plan.Definition
+	Last   bool // there is no other destination to try
 	// Password gives that of the definition; nil when it has none.
 	Password func(context.Context) ([]byte, error)
 }
@@ -45,8 +46,8 @@ type Env struct {
 	Holds func(source, path string) (bool, error)
 	// Judge gives the exit code of an error, and what can be done about it.
 	Judge func(error) (code int, hint string)
-	// Trust says why a program or a file with a password is not to be trusted.
-	Trust func(path string) error
+	// Trust says why the program of a hook is not to be trusted.
+	Trust func(argv []string) error
 
 	Supply   func() (machine.Supply, error)
 	Priority func(cpu, io plan.Priority) error
@@ -103,7 +104,7 @@ func Run(ctx context.Context, d *plan.Definition, o Options, env *Env) (*job.Rep
 		r.end()
 		return &r.report, nil
 	}
-	r.told = channels(r)
+	r.told = Channels(r.def)
 	r.tell(ctx, notify.Start)
 	if err = r.guarded(ctx); err == nil {
 		err = r.unread
@@ -258,7 +259,7 @@ func (r *run) hooks(ctx context.Context, at plan.HookPoint) error {
 }
 
 func (r *run) hook(ctx context.Context, h *plan.Hook) error {
-	if err := r.Trust(h.Command[0]); err != nil {
+	if err := r.Trust(h.Command); err != nil {
 		return err
 	}
 	limit := h.Timeout

@@ -55,7 +55,7 @@ func newStage(t *testing.T) *stage {
 			}
 			return 1, ""
 		},
-		Trust:    func(path string) error { return s.fail["trust "+filepath.Base(path)] },
+		Trust:    func(argv []string) error { return s.fail["trust "+filepath.Base(argv[0])] },
 		Supply:   func() (machine.Supply, error) { return machine.Supply{Percent: -1}, nil },
 		Priority: func(_, _ plan.Priority) error { return nil },
 		Awake: func(context.Context, string) (func(), error) {
@@ -453,27 +453,5 @@ func TestDryRun(t *testing.T) {
 	p, err := DryRun(t.Context(), d, Options{Type: plan.Full}, &s.Env)
 	if err != nil || filepath.Base(p.Folder) != "b" || len(p.Images) != 1 || p.Images[0].Type() != plan.Full || s.happened() != "" {
 		t.Errorf("%+v, %v", p, err)
-	}
-}
-
-func TestReadPassword(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "password")
-	if err := os.WriteFile(file, []byte("secret word\r\nnot this\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	trusted := func(string) error { return nil }
-	for _, ref := range []plan.PasswordRef{{File: file}, {Command: []string{"/bin/echo", "secret word"}}} {
-		if got, err := readPassword(t.Context(), &ref, trusted); err != nil || string(got) != "secret word" {
-			t.Errorf("%+v: %q, %v", ref, got, err)
-		}
-		if _, err := readPassword(t.Context(), &ref, func(string) error { return errors.New("others may write to it") }); err == nil {
-			t.Errorf("%+v was trusted", ref)
-		}
-	}
-	for _, ref := range []plan.PasswordRef{{}, {File: dir + "/absent"}, {Command: []string{"/bin/true"}}, {Command: []string{"/bin/false"}}, {Protected: file}} {
-		if got, err := readPassword(t.Context(), &ref, trusted); err == nil {
-			t.Errorf("%+v: %q", ref, got)
-		}
 	}
 }

@@ -58,6 +58,9 @@ const (
 	beat = time.Minute
 	// silence is how long after its last beat a lock of another machine counts.
 	silence = 10 * time.Minute
+	// lockTries bounds how often in a row a lock is given back just before it
+	// would have been ours.
+	lockTries = 100
 	// lockPoll is how often a lock that is waited for is looked at.
 	lockPoll = time.Second
 )
@@ -92,7 +95,7 @@ func lockName(s string) string {
 }
 
 func takeLock(path string, owner Owner) (*Lock, error) {
-	for {
+	for range lockTries {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o644)
 		if err != nil {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -105,14 +108,15 @@ func takeLock(path string, owner Owner) (*Lock, error) {
 			return l, err
 		}
 	}
+	return nil, fmt.Errorf("lock %s: it is another file each time", path)
 }
 
 // claim makes the open file a lock of owner's. again says that the file was
 // deleted by who held it before the kernel gave it to us.
 func claim(f *os.File, path string, owner Owner) (l *Lock, again bool, err error) {
-	last, told := readOwner(f)
 	switch err := lockFile(f); {
 	case errors.Is(err, errLocked):
+		last, _ := readOwner(f)
 		return nil, false, &HeldError{path, last}
 	case err != nil:
 		return nil, false, fmt.Errorf("lock %s: %w", path, err)
@@ -120,8 +124,7 @@ func claim(f *os.File, path string, owner Owner) (l *Lock, again bool, err error
 	if !sameFile(f, path) {
 		return nil, true, nil
 	}
-	// Who held it may have written since it was read.
-	last, told = readOwner(f)
+	last, told := readOwner(f)
 	if told && last.Host != owner.Host {
 		fresh, err := beating(f, path)
 		if err != nil {
