@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
@@ -12,7 +11,6 @@ import (
 	"ingot/internal/image"
 	"ingot/internal/restore"
 	"ingot/internal/runner"
-	"ingot/internal/service"
 	"ingot/internal/trust"
 )
 
@@ -32,6 +30,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+	errPartly      = errors.New("not everything could be read")
 )
 
 // usageError is an error in the command line.
@@ -50,31 +49,29 @@ func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
 	var held *folder.HeldError
+	var child *childError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &child):
+		return child.Code
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.Is(err, image.ErrPaused):
 		return exitPaused
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, errPartly):
 		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
-	case errors.As(err, &refused), errors.Is(err, service.ErrForbidden), refusedByService(err), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
+	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
 		errors.Is(err, trust.ErrUntrusted), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):
+		return exitRefused
+	case refusedByService(err):
 		return exitRefused
 	}
 	return exitFailed
-}
-
-// refusedByService says whether the service was asked for something it does not
-// have or does not do.
-func refusedByService(err error) bool {
-	var p *service.Problem
-	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusConflict)
 }

@@ -12,24 +12,15 @@ import (
 	"ingot/internal/image"
 	"ingot/internal/restore"
 	"ingot/internal/runner"
-	"ingot/internal/service"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
-	var problem *service.Problem
+	var child *childError
 	var held *folder.HeldError
 	switch {
-	case errors.Is(err, service.ErrNotRunning):
-		return "'sudo ingot service install' has the system start it; 'ingot service status' says more."
-	case errors.Is(err, service.ErrForbidden):
-		return "ask as the administrator (sudo), or have the administrator put you into the group of the service."
-	case errors.As(err, &problem) && problem.Fix != "":
-		return problem.Fix + "."
-	case errors.Is(err, service.ErrRunning):
-		return "'ingot service status' says whether the system has started it."
-	case errors.Is(err, errNoManager):
-		return "the service also runs in the foreground: 'sudo ingot service run'."
+	case errors.As(err, &child):
+		return child.Hint
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
@@ -48,6 +39,8 @@ func hint(err error) string {
 		return "'ingot disks' shows what is there: plug in the disk, or edit the definition (with gone=\"warn\" the rest is imaged)."
 	case errors.Is(err, errUnreadable):
 		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
+	case errors.Is(err, errPartly):
+		return "the warnings above say what and why; 'ingot verify' finds damage of the image itself."
 	case errors.Is(err, backup.ErrFailing):
 		return "the disk, its cable or its power has failed: check these first; a smaller part of it may still be imaged with --partitions."
 	case errors.Is(err, image.ErrLocked):
@@ -71,5 +64,5 @@ func hint(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "access was denied: disks need the administrator (sudo, or an elevated prompt on Windows), folders and files their owner."
 	}
-	return ""
+	return serviceHint(err)
 }
