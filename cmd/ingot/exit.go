@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/trust"
 )
 
 // Exit codes, as the help of the program lists them.
@@ -59,7 +61,7 @@ func exitCode(err error) int {
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
-	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):
+	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse), errors.Is(err, trust.ErrUntrusted), errors.Is(err, fs.ErrExist):
 		return exitRefused
 	}
 	return exitFailed

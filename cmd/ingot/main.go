@@ -85,7 +85,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newDemo(c))
+	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newDemo(c),
+		newDefinition(c), newPlan(c), newSchedule(c))
 	return root
 }
 
