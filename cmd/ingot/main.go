@@ -89,6 +89,7 @@ Exit codes:
 	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newRun(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
 		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c))
 	root.AddCommand(newService(c), newStatus(c), newQueue(c), newHistory(c), newLog(c), newCancel(c), newPause(c), newUnpause(c))
+	root.AddCommand(newDefinition(c), newPlan(c), newSchedule(c))
 	return root
 }
 

@@ -19,7 +19,7 @@ import (
 // backup reads all disks, writes where it is told to and runs the owner's
 // commands. Nothing here may give it a mount namespace of its own (ProtectSystem=
 // and the like do): a drive that it unmounts has to be gone for the whole
-// machine. Capabilities and system calls that no backup needs are dropped.
+// machine. Nor NoNewPrivileges=, which sudo in a hook refuses. Capabilities and system calls that no backup needs are dropped.
 const unit = `[Unit]
 Description=Ingot backup service
 Documentation=man:ingot(1)
@@ -40,7 +40,6 @@ RuntimeDirectoryMode=0755
 StateDirectory=ingot
 StateDirectoryMode=0700
 LimitCORE=0
-NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes
 SystemCallArchitectures=native

@@ -163,6 +163,7 @@ func (s *Service) recover(unfinished []Run) {
 	defer s.mu.Unlock()
 	for _, r := range s.eng.recover(unfinished, s.opts.Clock.Now()) {
 		s.log.Warn("a run was interrupted", "run", r.ID, "definition", r.Definition)
+		_ = s.logs.create(r.ID, s.opts.Clock.Now).end(&Outcome{State: r.State, Error: r.Error})
 		s.report(&r)
 	}
 }

@@ -161,7 +161,7 @@ func TestRunsOfAService(t *testing.T) {
 		t.Errorf("%+v", good)
 	}
 	lines, err := r.client.Log(t.Context(), good.ID, 0)
-	if err != nil || !strings.Contains(fmt.Sprint(lines.Lines), "flags: --json --run-id 1 --log-folder "+filepath.Join(r.opts.State, "runs")+" --diff") || lines.More {
+	if err != nil || !strings.Contains(fmt.Sprint(lines.Lines), "flags: --json --run-id 1 --log-folder "+filepath.Join(r.opts.State, "runs")+" --wait 1h --diff") || lines.More {
 		t.Errorf("%+v, %v", lines, err)
 	}
 	if run := r.ended(r.ask("bad", "").ID); run.State != Failed || run.Error != "broken" {

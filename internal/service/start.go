@@ -36,11 +36,15 @@ func (s *Service) start(ctx context.Context, r Run) {
 	})
 }
 
+// lockWait is how long a run waits for one that the service has not begun, by
+// hand or of another machine, and that writes to the same set.
+const lockWait = "1h"
+
 // commandLine is that of a run. The definition is named by its file, which need
 // not be in the folder the program looks into by itself.
 func (s *Service) commandLine(r *Run) []string {
 	argv := append([]string{}, s.opts.Program...)
-	argv = append(argv, "run", s.shelf.entries[r.Definition].File, "--json", "--run-id", runName(r.ID), "--log-folder", filepath.Join(s.opts.State, "runs"))
+	argv = append(argv, "run", s.shelf.entries[r.Definition].File, "--json", "--run-id", runName(r.ID), "--log-folder", filepath.Join(s.opts.State, "runs"), "--wait", lockWait)
 	if flag, ok := typeFlags[r.Type]; ok {
 		argv = append(argv, flag)
 	}
