@@ -10,7 +10,8 @@ test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:n
   fusermount3:fuse3 getfattr:attr setfacl:acl zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
   mount:mount fsfreeze:util-linux mke2fs:e2fsprogs mkfs.exfat:exfatprogs mount.exfat-fuse:exfat-fuse
   xmllint:libxml2-utils mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
-  wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace"
+  wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace systemd-analyze:systemd
+  setpriv:util-linux"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
 bench_needs="partclone.ntfs:partclone ntfsclone:ntfs-3g mkntfs:ntfs-3g sgdisk:gdisk zstd:zstd

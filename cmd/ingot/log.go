@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -37,7 +38,7 @@ With --json each line is one object.`,
 func runNumber(s string) (uint64, error) {
 	id, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, usageError{err}
+		return 0, usageError{fmt.Errorf("%q is no number of a run", s)}
 	}
 	return id, nil
 }

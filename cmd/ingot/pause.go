@@ -35,15 +35,15 @@ func pausing(c *console, on bool, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = args(cobra.MaximumNArgs(1))
 	cmd.RunE = func(cmd *cobra.Command, a []string) error {
 		name := strings.Join(a, "")
-		what, state := "the queue", "goes on"
+		what, state, text := "the queue", "goes on", " goes on"
 		if name != "" {
 			what = name
 		}
 		if on {
-			state = "is held"
+			state, text = "held", " is held"
 		}
 		err := service.NewClient(socket).Pause(cmd.Context(), name, on)
-		return c.did(err, state, what+" "+state)
+		return c.did(err, state, what+text)
 	}
 	addSocket(cmd.Flags(), &socket)
 	return cmd

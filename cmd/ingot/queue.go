@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -58,12 +59,11 @@ and now instead. Without a type the plan decides.`,
   ingot queue add system --full`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			for t, on := range types {
-				if *on {
-					return c.queueAdd(cmd.Context(), socket, a[0], t)
-				}
+			t, err := oneOf(types)
+			if err != nil {
+				return err
 			}
-			return c.queueAdd(cmd.Context(), socket, a[0], "")
+			return c.queueAdd(cmd.Context(), socket, a[0], t)
 		},
 	}
 	f := cmd.Flags()
@@ -71,8 +71,20 @@ and now instead. Without a type the plan decides.`,
 	types[plan.Full] = f.Bool("full", false, "make a full")
 	types[plan.Differential] = f.Bool("diff", false, "make a differential")
 	types[plan.Incremental] = f.Bool("inc", false, "make an incremental")
-	cmd.MarkFlagsMutuallyExclusive("full", "diff", "inc")
 	return cmd
+}
+
+// oneOf is the type that was asked for; "" for none.
+func oneOf(types map[plan.Type]*bool) (asked plan.Type, err error) {
+	for t, on := range types {
+		if *on && asked != "" {
+			return "", usageError{errors.New("only one of --full, --diff and --inc can be asked for")}
+		}
+		if *on {
+			asked = t
+		}
+	}
+	return asked, nil
 }
 
 func (c *console) queueAdd(ctx context.Context, socket, name string, t plan.Type) error {

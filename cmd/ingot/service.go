@@ -183,7 +183,7 @@ in a place where others than the administrator may write.`,
 				return refuse("%w", err)
 			}
 			in.args = append([]string{"service", "run"}, changedFlags(cmd.Flags())...)
-			return c.did(in.install(cmd.Context()), "installed", "The service is installed and running. 'ingot status' shows what it does.")
+			return c.did(in.install(cmd.Context()), "installed", in.said())
 		},
 	}
 	fl.add(cmd.Flags())

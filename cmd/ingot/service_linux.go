@@ -115,6 +115,14 @@ func (in *installation) install(ctx context.Context) error {
 	return errors.Join(systemctl(ctx, "daemon-reload"), systemctl(ctx, "enable", unitName), systemctl(ctx, "restart", unitName))
 }
 
+// said is what is true once it is installed.
+func (in *installation) said() string {
+	if in.offline {
+		return "The unit file is written; systemd was told nothing."
+	}
+	return "The service is installed and running. 'ingot status' shows what it does."
+}
+
 func (in *installation) uninstall(ctx context.Context) error {
 	path := filepath.Join(in.units, unitName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -103,6 +103,11 @@ func (in *installation) install(context.Context) error {
 	return nil
 }
 
+// said is what is true once it is installed.
+func (in *installation) said() string {
+	return "The service is installed and running. 'ingot status' shows what it does."
+}
+
 // uninstall stops the service and removes it.
 func (in *installation) uninstall(ctx context.Context) error {
 	m, err := mgr.Connect()
