@@ -27,6 +27,7 @@ type console struct {
 	painter   *painter      // of the run under way, when there is a terminal
 	passwords passwordFlags
 	acts      machine.Acts // what can become of the machine after a run; nil are those of the system
+	known     []byte       // the password, so that a person is asked once
 }
 
 // emit prints one JSON object on a line.

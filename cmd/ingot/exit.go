@@ -30,6 +30,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+	errPartly      = errors.New("not everything could be read")
 )
 
 // usageError is an error in the command line.
@@ -48,16 +49,19 @@ func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
 	var held *folder.HeldError
+	var child *childError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &child):
+		return child.Code
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.Is(err, image.ErrPaused):
 		return exitPaused
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, errPartly):
 		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword

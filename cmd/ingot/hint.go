@@ -17,7 +17,10 @@ import (
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
 	var held *folder.HeldError
+	var child *childError
 	switch {
+	case errors.As(err, &child):
+		return child.Hint
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
@@ -36,6 +39,8 @@ func hint(err error) string {
 		return "'ingot disks' shows what is there: plug in the disk, or edit the definition (with gone=\"warn\" the rest is imaged)."
 	case errors.Is(err, errUnreadable):
 		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
+	case errors.Is(err, errPartly):
+		return "the warnings above say what and why; 'ingot verify' finds damage of the image itself."
 	case errors.Is(err, backup.ErrFailing):
 		return "the disk, its cable or its power has failed: check these first; a smaller part of it may still be imaged with --partitions."
 	case errors.Is(err, image.ErrLocked):
