@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
@@ -68,7 +69,7 @@ func exitCode(err error) int {
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers):
 		return exitDamaged
 	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
-		errors.Is(err, trust.ErrUntrusted), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):
+		errors.Is(err, trust.ErrUntrusted), errors.Is(err, fs.ErrExist), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):
 		return exitRefused
 	}
 	return exitFailed

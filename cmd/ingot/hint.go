@@ -12,6 +12,7 @@ import (
 	"ingot/internal/image"
 	"ingot/internal/restore"
 	"ingot/internal/runner"
+	"ingot/internal/trust"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
@@ -61,6 +62,8 @@ func hint(err error) string {
 		return "the target disk is failing, or something else wrote to it: use another one."
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination or choose another one."
+	case errors.Is(err, trust.ErrUntrusted):
+		return "definitions run with the rights of the administrator: look what the file says before you trust it, then run the command above."
 	case errors.Is(err, fs.ErrPermission):
 		return "access was denied: disks need the administrator (sudo, or an elevated prompt on Windows), folders and files their owner."
 	}

@@ -88,7 +88,7 @@ Exit codes:
 	})
 	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
 		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c))
-	root.AddCommand(newRun(c))
+	root.AddCommand(newRun(c), newDefinition(c), newPlan(c), newSchedule(c))
 	return root
 }
 
