@@ -55,6 +55,7 @@ bench: build ## compare speed with partclone, ntfsclone, qemu-img, restic, borg 
 	scripts/need-packages.sh bench
 	bench/bench.sh
 	bench/sets.sh
+	bench/encrypt.sh
 
 large: build ## image and restore large Windows-like disks, compare every file (root, 15 GB)
 	scripts/need-packages.sh test

@@ -25,6 +25,7 @@ type console struct {
 	lines     *bufio.Reader // of in, once something was asked
 	painter   *painter      // of the run under way, when there is a terminal
 	passwords passwordFlags
+	known     []byte // the password, so that a person is asked once
 }
 
 // emit prints one JSON object on a line.

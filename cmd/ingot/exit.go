@@ -29,6 +29,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUnreadable  = errors.New("the image is complete, but some of the source could not be read and is zeros in it")
+	errPartly      = errors.New("not everything could be read")
 )
 
 // usageError is an error in the command line.
@@ -46,16 +47,19 @@ func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format
 func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
+	var child *childError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &child):
+		return child.Code
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.Is(err, image.ErrPaused):
 		return exitPaused
 	case errors.As(err, &usage), errors.Is(err, backup.ErrOptions):
 		return exitUsage
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, errPartly):
 		return exitUnreadable
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword

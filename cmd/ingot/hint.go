@@ -15,7 +15,10 @@ import (
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
+	var child *childError
 	switch {
+	case errors.As(err, &child):
+		return child.Hint
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
@@ -28,6 +31,8 @@ func hint(err error) string {
 		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
 	case errors.Is(err, errUnreadable):
 		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
+	case errors.Is(err, errPartly):
+		return "the warnings above say what and why; 'ingot verify' finds damage of the image itself."
 	case errors.Is(err, backup.ErrFailing):
 		return "the disk, its cable or its power has failed: check these first; a smaller part of it may still be imaged with --partitions."
 	case errors.Is(err, image.ErrLocked):

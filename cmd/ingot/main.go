@@ -67,7 +67,8 @@ Exit codes:
   3    damage was found: in an image, or on a restored disk; or a file of a set is missing
   4    refused, nothing was changed: the target is in use, a file exists, no consent
   5    the password is missing or wrong
-  6    done, but some of the source could not be read and is zeros in the image
+  6    done, but some of the source could not be read: it is zeros in the image, or
+       is missing where it was copied to
   7    failed, and what was written stays: the same command with --resume goes on
   130  interrupted`,
 		Example: `  ingot disks
@@ -85,7 +86,8 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newDemo(c),
+	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
+		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c),
 		newDefinition(c), newPlan(c), newSchedule(c))
 	return root
 }

@@ -33,15 +33,14 @@ const maxPassword = 4096
 // terminal; twice when confirm is set, since what is encrypted with a password
 // mistyped is lost.
 func (c *console) access(ctx context.Context, confirm bool) *image.Access {
-	var known []byte // so that a person is asked once
 	return image.NewAccess(func() ([]byte, error) {
-		if known == nil {
+		if c.known == nil {
 			var err error
-			if known, err = c.password(ctx, confirm); err != nil {
+			if c.known, err = c.password(ctx, confirm); err != nil {
 				return nil, err
 			}
 		}
-		return bytes.Clone(known), nil
+		return bytes.Clone(c.known), nil
 	})
 }
 

@@ -45,6 +45,9 @@ type Encoder struct {
 	seal    *seal.Worker // nil: not encrypted
 	place   seal.Place   // of block 0
 	conceal bool
+
+	places []seal.Place // of the blocks that are encrypted
+	blocks [][]byte
 }
 
 // NewEncoder makes an Encoder for one of the layout's compression levels.
@@ -91,8 +94,13 @@ func (e *Encoder) Encode(b *Batch, first int64, raw []byte, blockSize int, known
 		}
 		before := len(b.Data)
 		b.Data = e.frames.Encode(b.Data, piece(raw, i, blockSize))
-		e.encrypt(b, i, before)
+		if n := len(b.Data) - before; e.seal != nil {
+			b.Data = append(b.Data, make([]byte, seal.Padded(n)-n)...)
+		}
 		b.Lens = append(b.Lens, len(b.Data)-before)
+	}
+	if e.seal != nil {
+		e.encrypt(b)
 	}
 }
 
@@ -115,18 +123,24 @@ func (b *Batch) Keep(first, n int64) {
 	}
 }
 
-// encrypt encrypts what was appended to b.Data from byte before on, as block i of
-// b, and makes its tag.
-func (e *Encoder) encrypt(b *Batch, i, before int) {
-	if e.seal == nil {
-		return
+// encrypt encrypts the new blocks of b, side by side, and makes their tags.
+func (e *Encoder) encrypt(b *Batch) {
+	e.places, e.blocks = e.places[:0], e.blocks[:0]
+	rest := b.Data
+	for i, n := range b.Lens {
+		if n == Same || b.prior(i) {
+			continue
+		}
+		place := e.place
+		place.Index = uint32(b.First + int64(i))
+		e.places, e.blocks = append(e.places, place), append(e.blocks, rest[:n])
+		rest = rest[n:]
 	}
-	n := len(b.Data) - before
-	b.Data = append(b.Data, make([]byte, seal.Padded(n)-n)...)
-	place := e.place
-	place.Index = uint32(b.First + int64(i))
-	e.seal.Encrypt(&place, b.Data[before:])
-	b.Marks[i] = newMark(place.File, e.seal.Tag(&place, b.Data[before:]))
+	e.seal.EncryptAll(e.places, e.blocks)
+	for k := range e.places {
+		p := &e.places[k]
+		b.Marks[int64(p.Index)-b.First] = newMark(p.File, e.seal.Tag(p, e.blocks[k]))
+	}
 }
 
 // Changed is how many of the raw bytes that b was made of are in blocks that

@@ -29,8 +29,8 @@ var (
 // asked is what an image was to be. One that is to be something else cannot go on
 // with its file.
 type asked struct {
-	Shape       string  `json:"disk and its partitions"`
-	Blocks      []int64 `json:"block sizes"`
+	Shape       string  `json:"disk or partitioning"`
+	Blocks      []int64 `json:"block size"`
 	Compression string  `json:"compression"`
 	AES         string  `json:"encryption"`
 	HMAC        string  `json:"password"` // its check, as the image itself has it
@@ -40,7 +40,7 @@ type asked struct {
 	Increment   int64   `json:"increment number"`
 	Parent      string  `json:"backup it is based on"`
 	Delta       bool    `json:"kind of index"`
-	Split       int64   `json:"size of its parts"`
+	Split       int64   `json:"size of parts"`
 	Rule        string  `json:"rule of what is stored"`
 }
 

@@ -42,22 +42,30 @@ func (v *Volume) Stored() block.Map { return stored{v} }
 
 type stored struct{ v *Volume }
 
-func (m stored) Extents() iter.Seq2[block.Extent, error] {
+func (m stored) Extents() iter.Seq2[block.Extent, error] { return m.ExtentsFrom(0) }
+
+// ExtentsFrom implements block.Seeker: the index is read from the element of
+// that byte on.
+func (m stored) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
 	return func(yield func(block.Extent, error) bool) {
 		for i := range m.v.spaces {
-			if !m.v.walk(&m.v.spaces[i], yield) {
+			s := &m.v.spaces[i]
+			if off < s.end() && !m.v.walk(s, max(off-s.base, 0)/s.piece, yield) {
 				return
 			}
 		}
 	}
 }
 
-// elements walks the index of one space until f returns false.
-func (v *Volume) elements(s *space, f func(piece int64, e *element) bool) error {
-	const step = 2048
-	buf := make([]byte, step*s.rec)
-	for i := int64(0); i < s.count; i += step {
+// elements walks the index of one space from an element on until f returns false.
+func (v *Volume) elements(s *space, first int64, f func(piece int64, e *element) bool) error {
+	step := int64(64) // of which more are read the further it goes
+	var buf []byte
+	for i := first; i < s.count; {
 		n := min(step, s.count-i)
+		if int64(len(buf)) < n*s.rec {
+			buf = make([]byte, n*s.rec)
+		}
 		if _, err := s.index.ReadAt(buf[:n*s.rec], s.elems+i*s.rec); err != nil {
 			return fmt.Errorf("read the index of partition %d: %w", v.Doc.Header.Number, err)
 		}
@@ -68,15 +76,16 @@ func (v *Volume) elements(s *space, f func(piece int64, e *element) bool) error 
 				return nil
 			}
 		}
+		i, step = i+n, min(2*step, 2048)
 	}
 	return nil
 }
 
-// walk yields the stored extents of one space.
-func (v *Volume) walk(s *space, yield func(block.Extent, error) bool) bool {
+// walk yields the stored extents of one space, from a piece on.
+func (v *Volume) walk(s *space, first int64, yield func(block.Extent, error) bool) bool {
 	var cur block.Extent
 	more := true
-	err := v.elements(s, func(piece int64, e *element) bool {
+	err := v.elements(s, first, func(piece int64, e *element) bool {
 		if e.size == 0 {
 			return true
 		}
@@ -368,7 +377,7 @@ type Totals struct {
 func (v *Volume) Totals() (t Totals, err error) {
 	for i := range v.spaces {
 		s := &v.spaces[i]
-		err := v.elements(s, func(piece int64, e *element) bool {
+		err := v.elements(s, 0, func(piece int64, e *element) bool {
 			if e.size > 0 {
 				t.Blocks++
 				t.Raw += s.length(piece)

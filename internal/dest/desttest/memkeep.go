@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,15 @@ func (m *Memory) Drop(_ context.Context, key string) error {
 	}
 	delete(m.kept, key)
 	return nil
+}
+
+// Spoil has what was left of each file go through change.
+func (m *Memory) Spoil(change func(name string, b []byte) []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(m.kept)) {
+		m.kept[key].data = change(m.kept[key].name, m.kept[key].data)
+	}
 }
 
 func (k *memKept) Key() string { return k.key }

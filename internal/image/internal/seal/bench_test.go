@@ -47,3 +47,15 @@ func BenchmarkHash(b *testing.B) {
 		w.Hash(data)
 	}
 }
+
+func BenchmarkEncryptAll(b *testing.B) {
+	w, _ := benchWorker(b)
+	places, blocks := make([]Place, 16), make([][]byte, 16)
+	for i := range blocks {
+		blocks[i] = make([]byte, 30<<10+i<<8)
+		b.SetBytes(int64(len(blocks)) * 32 << 10)
+	}
+	for b.Loop() {
+		w.EncryptAll(places, blocks)
+	}
+}

@@ -66,11 +66,12 @@ func (r *Root) Right(check string) bool {
 
 // Keys are those of a set.
 type Keys struct {
-	block cipher.Block // encrypts blocks
-	iv    cipher.Block // makes initialisation vectors
-	tag   []byte
-	meta  []byte
-	hash  []byte
+	block    cipher.Block // encrypts blocks
+	schedule              // the same key, for many blocks at once; nil: one by one
+	iv       cipher.Block // makes initialisation vectors
+	tag      []byte
+	meta     []byte
+	hash     []byte
 }
 
 // Keys makes the keys for AES with keys of that many bits.
@@ -85,6 +86,7 @@ func (r *Root) Keys(bits int) (*Keys, error) {
 	if k.block, err = aes.NewCipher(r[:bits/8]); err != nil {
 		return nil, err
 	}
+	k.schedule = newSchedule(r[:bits/8])
 	ivKey := sha256.Sum256(r[:])
 	if k.iv, err = aes.NewCipher(ivKey[:]); err != nil {
 		return nil, err
@@ -116,6 +118,7 @@ type Worker struct {
 	mac  hash.Hash
 	hash *blake3.Hasher
 	sum  []byte
+	lanes
 }
 
 // Worker makes one.

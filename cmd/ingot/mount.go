@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+// mountFlags are the flags of ingot mount.
+type mountFlags struct {
+	writeFlags
+	allowOther, background bool
+	child                  bool // this is the process that --background starts
+}
+
+func newMount(c *console) *cobra.Command {
+	var fl mountFlags
+	cmd := &cobra.Command{
+		Use:   "mount IMAGE[@TIME] DIR",
+		Short: "Show an image as a folder: its files, and its disk as a file",
+		Long: `Show what is in an image in the folder DIR, which is made when it is not there:
+
+  disk.raw         the whole disk, as it was
+  partition-3.raw  one partition
+  3-Windows        the files of a partition whose file system is known here
+
+Several disks are disk-1.raw, disk-1-partition-3.raw, disk-1-3-Windows, disk-2.raw.
+Nothing is unpacked: blocks are fetched when somebody reads them. Files have the
+owners, modes, times, links and extended attributes they had; on NTFS a stream is
+the attribute user.NAME, and system.ntfs_acl, system.ntfs_attrib and
+system.ntfs_reparse_data can be asked for, as ntfs-3g has it. Links are shown as
+they are: an absolute one leads out of DIR.
+
+` + pointHelp + `
+
+It stays until Ctrl-C, 'ingot umount DIR' or 'umount DIR'; with --background the
+command returns when all can be seen. Only you can look into DIR, unless you say
+--allow-other; the .raw files stay yours then, too.
+
+With --write disk.raw and partition-N.raw can be written to, by a virtual machine
+or through a loop device. That goes to a temporary file, encrypted with a key that
+is nowhere but in memory, and is dropped at the end, or becomes a new incremental
+of the set with --save. The files of the set are never changed, and the folders of
+files go on showing what is in the image.
+
+Linux only, through FUSE (package fuse3, unless you are root). On Windows convert
+the image to a .vhdx file and attach that, or serve it with 'ingot nbd'.`,
+		Example: `  ingot mount /mnt/backup ~/pc
+  cp -a ~/pc/3-Windows/Users/me/Documents .
+  ingot mount /mnt/backup@2026-11-24 /mnt/pc --background
+  sudo mount -o loop,ro,noload /mnt/pc/partition-2.raw /mnt/linux
+  ingot mount /mnt/backup ~/pc --write --save
+  ingot umount /mnt/pc`,
+		Args: args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, a []string) error { return c.mount(cmd.Context(), a[0], a[1], &fl) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&fl.allowOther, "allow-other", false, "let other users look into DIR, as far as the owners of files let them")
+	f.BoolVar(&fl.background, "background", false, "return when it is mounted")
+	f.BoolVar(&fl.child, "background-child", false, "")
+	_ = f.MarkHidden("background-child")
+	fl.add(f)
+	return cmd
+}
+
+func (fl *mountFlags) check() error {
+	if fl.background && fl.save {
+		return usageError{errors.New("--save and --background: choose one; how saving went is told at the end")}
+	}
+	return fl.writeFlags.check()
+}
+
+func newUmount(c *console) *cobra.Command {
+	var lazy bool
+	cmd := &cobra.Command{
+		Use:   "umount DIR",
+		Short: "End a mount of an image",
+		Long: `End what 'ingot mount' shows in DIR, and what is left of a mount whose program was
+killed. When something of it is in use this is refused; with --lazy it goes out
+of sight at once and ends when nobody uses it any more.`,
+		Example: `  ingot umount /mnt/pc
+  ingot umount /mnt/pc --lazy`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, a []string) error { return c.umount(a[0], lazy) },
+	}
+	cmd.Flags().BoolVar(&lazy, "lazy", false, "even when it is in use")
+	return cmd
+}
+
+// mountReport is what ingot mount tells when all can be seen.
+type mountReport struct {
+	Status string   `json:"status"` // mounted
+	Image  string   `json:"image"`
+	Folder string   `json:"folder"`
+	Write  bool     `json:"write"`
+	Shown  []string `json:"shown"` // names in the folder
+}
+
+func (c *console) tellMount(r *mountReport, background bool) error {
+	if c.json {
+		return c.emit(r)
+	}
+	c.note("%s shows %s:", r.Folder, r.Image)
+	for _, name := range r.Shown {
+		c.note("  %s", name)
+	}
+	if background {
+		c.note("End it with 'ingot umount %s'.", r.Folder)
+	} else {
+		c.note("Until Ctrl-C, or 'ingot umount %s'.", r.Folder)
+	}
+	return nil
+}
+
+// childError is the error of the process that was to stay in the background.
+type childError struct {
+	Text string `json:"error"`
+	Hint string `json:"hint"`
+	Code int    `json:"exit_code"`
+}
+
+func (e *childError) Error() string { return e.Text }
