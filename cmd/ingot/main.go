@@ -87,8 +87,9 @@ Exit codes:
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
-		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c))
-	root.AddCommand(newRun(c), newDefinition(c), newPlan(c), newSchedule(c))
+		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c),
+		newDefinition(c), newPlan(c), newSchedule(c))
+	root.AddCommand(newRun(c))
 	return root
 }
 
