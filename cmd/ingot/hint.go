@@ -17,8 +17,8 @@ import (
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
-	var child *childError
 	var held *folder.HeldError
+	var child *childError
 	switch {
 	case errors.As(err, &child):
 		return child.Hint

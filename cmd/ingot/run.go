@@ -63,7 +63,7 @@ which the last is the report. With --json these go to the output, too.`,
 	f.DurationVar(&fl.wait, "wait", 0, "how long to wait for another run that writes to the same sets")
 	f.StringVar(&fl.id, "run-id", "", "name of the run in reports and of its log (default: time and random digits)")
 	f.StringVar(&fl.logs, "log-folder", "", "folder of the logs of runs, or none (default: the system's)")
-	f.StringVar(&fl.folder, "folder", "", "folder of the definitions (default: "+definitions.DefaultFolder()+")")
+	f.StringVar(&fl.folder, "definitions", "", "folder of the definitions (default "+definitions.DefaultFolder()+")")
 	return cmd
 }
 

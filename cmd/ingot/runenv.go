@@ -35,7 +35,8 @@ func (c *console) runEnv(ctx context.Context, fl *runFlags) *runner.Env {
 			}
 			return exitCode(err), hint(err)
 		},
-		Supply: machine.Power, Priority: machine.SetPriority, Awake: machine.StayAwake, Detach: machine.Detach,
+		Supply: machine.Power, Metered: machine.Metered, Share: machine.Share,
+		Priority: machine.SetPriority, Awake: machine.StayAwake, Detach: machine.Detach,
 		Now: time.Now, Built: built(), Host: host, Fstab: "/etc/fstab", Logs: runLogs(fl.logs), Tell: c.sink(),
 	}
 }

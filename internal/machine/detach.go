@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -17,11 +18,19 @@ var ErrFixed = errors.New("it is not a drive that can be taken away")
 // network are kinds of file systems that are shares.
 var network = []string{"cifs", "smb3", "nfs", "nfs4", "9p", "fuse.sshfs", "davfs"}
 
+// Share says whether a place is a folder of another machine.
+func Share(p *disk.Place) bool {
+	if runtime.GOOS == "windows" {
+		return p.Device == "" // which every volume of this one has
+	}
+	return len(p.Disks) == 0 && slices.Contains(network, p.FSType)
+}
+
 // detachable says what of a place keeps it from being taken away; nil when
 // nothing does. poweroff is false for a share, which is unmounted and no more.
 func detachable(p *disk.Place) (poweroff bool, err error) {
 	switch {
-	case len(p.Disks) == 0 && slices.Contains(network, p.FSType):
+	case Share(p):
 		return false, nil
 	case len(p.Disks) == 0:
 		return false, fmt.Errorf("%s (%s) lies on no disk: %w", p.Mount, p.FSType, ErrFixed)

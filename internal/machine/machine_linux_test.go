@@ -97,6 +97,20 @@ func TestSupplies(t *testing.T) {
 	}
 }
 
+func TestMetered(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false,
+		"GENERAL.STATE:100 (connected)\nGENERAL.METERED:yes (guessed)\n":                                                   true,
+		"GENERAL.STATE:100 (connected)\nGENERAL.METERED:no (guessed)\n":                                                    false,
+		"GENERAL.STATE:30 (disconnected)\nGENERAL.METERED:yes\n\nGENERAL.STATE:100 (connected)\nGENERAL.METERED:unknown\n": false,
+		"GENERAL.STATE:30 (disconnected)\nGENERAL.METERED:no\n\nGENERAL.STATE:100 (connected)\nGENERAL.METERED:yes\n":      true,
+	} {
+		if got := readMetered([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // What holds the machine awake is a process that lives as long as it is to.
 func TestHold(t *testing.T) {
 	cmd := exec.Command("cat")
@@ -151,7 +165,7 @@ func TestDetachDecisions(t *testing.T) {
 		{"a built-in disk", disk.Place{Mount: "/mnt/a", Disks: []disk.Info{sata}, Mounts: []string{"/mnt/a"}}, ErrFixed, ""},
 		{"one of two is built in", disk.Place{Mount: "/mnt/a", Disks: []disk.Info{usb, sata}, Stacked: true}, ErrFixed, ""},
 		{"the system runs from USB", disk.Place{Mount: "/", Disks: []disk.Info{usb}, System: true, Mounts: []string{"/"}}, ErrFixed, ""},
-		{"in memory", disk.Place{Mount: "/tmp", FSType: "tmpfs"}, ErrFixed, ""},
+		{"a tmpfs", disk.Place{Mount: "/tmp", FSType: "tmpfs"}, ErrFixed, ""},
 		{"a share", disk.Place{Mount: "/mnt/nas", FSType: "cifs"}, nil, "sync /mnt/nas, unmount /mnt/nas"},
 		{"LUKS upon USB", disk.Place{Mount: "/mnt/a", Disks: []disk.Info{usb}, Mounts: []string{"/mnt/a"}, Stacked: true}, nil, "sync /mnt/a, unmount /mnt/a"},
 	} {

@@ -58,10 +58,9 @@ type seen struct {
 
 // elementType is what the schema says of an element.
 type elementType struct {
-	attrs    []attrType
-	parts    []part // in sequence
-	text     *simpleType
-	required bool // of text
+	attrs []attrType
+	parts []part // in sequence
+	text  *simpleType
 }
 
 type attrType struct {

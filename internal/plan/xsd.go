@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+//go:generate env INGOT_WRITE_XSD=1 go test -run TestSchemaFile .
+
 // Schema is the XML Schema of definition files. docs/format/definition.xsd is
 // this text.
 func Schema() []byte {

@@ -1,13 +1,16 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"ingot/internal/disk"
 	"ingot/internal/hook"
 	"ingot/internal/job"
 	"ingot/internal/machine"
@@ -50,6 +53,8 @@ type Env struct {
 	Trust func(argv []string) error
 
 	Supply   func() (machine.Supply, error)
+	Metered  func(context.Context) (bool, error)
+	Share    func(*disk.Place) bool // says whether a place is on another machine
 	Priority func(cpu, io plan.Priority) error
 	Awake    func(ctx context.Context, why string) (release func(), err error)
 	Detach   func(ctx context.Context, path string) (said string, err error)
@@ -87,6 +92,8 @@ type run struct {
 var (
 	// ErrBattery says that a run was given up as there is no mains power.
 	ErrBattery = errors.New("the machine runs on battery")
+	// ErrMetered says that a run was not begun as the network costs.
+	ErrMetered = errors.New("the network is paid by volume")
 	// ErrLimit says that a run took longer than its definition allows.
 	ErrLimit = errors.New("it took longer than the definition allows")
 )
@@ -96,7 +103,7 @@ var (
 func Run(ctx context.Context, d *plan.Definition, o Options, env *Env) (*job.Report, error) {
 	r := &run{Env: env, def: d, opts: o}
 	r.begin()
-	err := r.skip()
+	err := r.skip(ctx)
 	if err != nil {
 		r.report.Status = job.Skipped
 		r.log.Note("skipped: %v", err)
@@ -141,24 +148,57 @@ func (r *run) begin() {
 	}
 }
 
-// skip says why a scheduled run is not to begin.
-func (r *run) skip() error {
-	c := &r.def.Conditions
-	if !r.opts.Scheduled || !c.SkipOnBattery {
+// skip says why a scheduled run is not to begin. What nobody can tell is no
+// reason.
+func (r *run) skip(ctx context.Context) error {
+	if !r.opts.Scheduled {
 		return nil
+	}
+	battery, err := r.onBattery()
+	if err != nil {
+		r.log.Warn("nobody knows whether the machine runs on battery: %v", err)
+	}
+	metered, err := r.metered(ctx)
+	if err != nil {
+		r.log.Warn("nobody knows whether the network is paid by volume: %v", err)
+	}
+	return cmp.Or(battery, metered)
+}
+
+// metered says that the network is paid by volume, when it is and the destination
+// is behind it.
+func (r *run) metered(ctx context.Context) (why, err error) {
+	if !r.def.Conditions.SkipOnMetered {
+		return nil, nil
+	}
+	all := places(r.def.Destinations, r.Fstab)
+	i := slices.IndexFunc(all, func(p Place) bool { return p.Err == nil })
+	if i < 0 || !r.Share(all[i].On) {
+		return nil, nil
+	}
+	if paid, err := r.Metered(ctx); err != nil || !paid {
+		return nil, err
+	}
+	return ErrMetered, nil
+}
+
+// onBattery says that the machine runs on battery, when it does and that counts.
+func (r *run) onBattery() (why, err error) {
+	c := &r.def.Conditions
+	if !c.SkipOnBattery {
+		return nil, nil
 	}
 	s, err := r.Supply()
 	if err != nil {
-		r.log.Warn("nobody knows whether the machine runs on battery: %v", err)
-		return nil
+		return nil, err
 	}
 	if !s.Battery || c.MinBattery > 0 && s.Percent > c.MinBattery {
-		return nil
+		return nil, nil
 	}
 	if s.Percent >= 0 {
-		return fmt.Errorf("%w, with %d%% left", ErrBattery, s.Percent)
+		return fmt.Errorf("%w, with %d%% left", ErrBattery, s.Percent), nil
 	}
-	return ErrBattery
+	return ErrBattery, nil
 }
 
 // guarded does the work of the run with what protects the machine from it and it
@@ -212,8 +252,8 @@ func (r *run) watchBattery(cancel context.CancelCauseFunc) (stop func()) {
 			case <-done:
 				return
 			case <-t.C:
-				if err := r.skip(); err != nil {
-					cancel(err)
+				if why, _ := r.onBattery(); why != nil {
+					cancel(why)
 					return
 				}
 			}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ingot/internal/dest/folder"
+	"ingot/internal/disk"
 	"ingot/internal/job"
 	"ingot/internal/machine"
 	"ingot/internal/plan"
@@ -57,6 +58,8 @@ func newStage(t *testing.T) *stage {
 		},
 		Trust:    func(argv []string) error { return s.fail["trust "+filepath.Base(argv[0])] },
 		Supply:   func() (machine.Supply, error) { return machine.Supply{Percent: -1}, nil },
+		Metered:  func(context.Context) (bool, error) { return true, nil },
+		Share:    func(*disk.Place) bool { return s.fail["share"] != nil },
 		Priority: func(_, _ plan.Priority) error { return nil },
 		Awake: func(context.Context, string) (func(), error) {
 			s.say("awake")
@@ -288,6 +291,21 @@ func TestRunConditions(t *testing.T) {
 		}
 		if _, err := os.Stat(out); (err == nil) == (c.want == job.Skipped) {
 			t.Errorf("%s: hooks: %v", c.name, err)
+		}
+	}
+}
+
+func TestRunMetered(t *testing.T) {
+	for _, share := range []bool{true, false} {
+		s, d := newStage(t), definition(t, "a")
+		d.Conditions.SkipOnMetered = true
+		want := job.Success
+		if share {
+			s.fail["share"], want = errors.New("it is one"), job.Skipped
+		}
+		r, err := Run(t.Context(), d, Options{Scheduled: true}, &s.Env)
+		if err != nil || r.Status != want {
+			t.Errorf("%+v, %v", r, err)
 		}
 	}
 }

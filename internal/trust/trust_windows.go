@@ -130,8 +130,11 @@ func judge(sd *windows.SECURITY_DESCRIPTOR, name, at string, rights uint32, me s
 	if list == nil {
 		return &Error{Path: name, At: at, Reason: "has no access list, so that everybody may write it", Mend: mend}
 	}
-	if who := grants(list, rights, me); who != "" {
+	if who := grants(list, rights&^reading, me); who != "" {
 		return &Error{Path: name, At: at, Reason: "can be changed by " + account(who), Mend: mend}
+	}
+	if who := grants(list, rights&reading, me); who != "" {
+		return &Error{Path: name, At: at, Reason: "can be read by " + account(who), Mend: mend}
 	}
 	return nil
 }
