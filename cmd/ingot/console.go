@@ -158,8 +158,8 @@ func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 
 // fail tells the error a command ends with, and what to do about it.
 func (c *console) fail(err error) {
-	// That one has a report already, which says it.
-	if c.json && !errors.Is(err, errUnreadable) {
+	// These have a report already, which says it.
+	if c.json && !errors.Is(err, errUnreadable) && !errors.Is(err, errPartly) {
 		_ = c.emit(struct {
 			Status string `json:"status"`
 			Error  string `json:"error"`
