@@ -42,24 +42,32 @@ func (l *looked) path(p string) string {
 	return l.Image + ":" + l.vol.Name() + "/" + printable(p)
 }
 
-// openRef opens the image of a reference and finds its partitions.
-func (c *console) openRef(ctx context.Context, text string) (*looked, error) {
+// openRef opens the image of a reference and finds its partitions. With whole,
+// for those who take contents out of it, the index is checked first: a damaged one
+// may hide blocks, which would read as zeros. It takes as long as reading it.
+func (c *console) openRef(ctx context.Context, text string, whole bool) (*looked, error) {
 	ref, err := browse.ParseRef(text, func(p string) bool { _, err := os.Stat(p); return err == nil })
 	if err != nil {
 		return nil, usageError{err}
 	}
 	l := &looked{Ref: ref, text: text}
-	l.parts, l.closer, err = c.openParts(ctx, ref.Image)
+	l.parts, l.closer, err = c.openParts(ctx, ref.Image, whole)
 	return l, err
 }
 
 // openParts finds the partitions of a point in time, or of a disk.
-func (c *console) openParts(ctx context.Context, ref string) ([]*browse.Partition, io.Closer, error) {
+func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*browse.Partition, io.Closer, error) {
 	if st, err := os.Stat(ref); err == nil && st.Mode()&fs.ModeDevice != 0 {
 		return openDiskParts(ref)
 	}
 	p, err := c.openPoint(ctx, ref)
 	if err == nil {
+		if whole {
+			err = p.CheckIndex(ctx)
+		}
+		if err != nil {
+			return nil, nil, errors.Join(err, p.Close())
+		}
 		return browse.FromImage(p.Chain), p, nil
 	}
 	if errors.Is(err, image.ErrNotImage) {
@@ -88,9 +96,9 @@ func openDiskParts(path string) ([]*browse.Partition, io.Closer, error) {
 }
 
 // look opens what a reference names. Links on the way are followed, and with
-// follow the last one too.
-func (c *console) look(ctx context.Context, text string, follow bool) (*looked, error) {
-	l, err := c.openRef(ctx, text)
+// follow the last one too. whole is that of openRef.
+func (c *console) look(ctx context.Context, text string, follow, whole bool) (*looked, error) {
+	l, err := c.openRef(ctx, text, whole)
 	if err != nil {
 		return nil, err
 	}

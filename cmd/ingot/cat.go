@@ -35,7 +35,7 @@ FILE:STREAM.
 }
 
 func (c *console) cat(ctx context.Context, ref string) error {
-	l, err := c.openRef(ctx, ref)
+	l, err := c.openRef(ctx, ref, true)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 func (c *console) fail(err error) {
 	// These have a report already, which says it.
 	var reported reportedError
-	if c.json && !errors.Is(err, errUnreadable) && !errors.As(err, &reported) {
+	if c.json && !errors.Is(err, errUnreadable) && !errors.Is(err, errPartly) && !errors.As(err, &reported) {
 		_ = c.emit(struct {
 			Status string `json:"status"`
 			Error  string `json:"error"`

@@ -72,7 +72,7 @@ func (c *console) copyOut(ctx context.Context, refs []string, to string, o brows
 	}
 	var items []browse.Item
 	for _, ref := range refs {
-		l, err := c.look(ctx, ref, false)
+		l, err := c.look(ctx, ref, false, true)
 		if err != nil {
 			return err
 		}
@@ -151,6 +151,28 @@ func (c *console) copied(r *browse.CopyReport, to string, dry bool) error {
 	if dry {
 		verb = "would be copied"
 	}
-	c.note("%d files (%s), %d folders, %d links, %d others %s to %s", v.Files, size(v.Bytes), v.Folders, v.Links, v.Others, verb, to)
+	c.note("%s %s to %s", v.text(), verb, to)
 	return partly
+}
+
+// text counts what was copied.
+func (v *copyView) text() string {
+	out := fmt.Sprintf("%s (%s)", counted(v.Files, "file"), size(v.Bytes))
+	for _, n := range []struct {
+		count int
+		name  string
+	}{{v.Folders, "folder"}, {v.Links, "link"}, {v.Others, "special file"}} {
+		if n.count > 0 {
+			out += ", " + counted(n.count, n.name)
+		}
+	}
+	return out
+}
+
+// counted is a number of things.
+func counted(n int, name string) string {
+	if n != 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("%d %s", n, name)
 }

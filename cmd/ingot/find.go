@@ -117,7 +117,7 @@ func dayOrTime(text string) (time.Time, error) {
 }
 
 func (c *console) find(ctx context.Context, ref string, q browse.Query, zero bool) error {
-	l, err := c.look(ctx, ref, true)
+	l, err := c.look(ctx, ref, true, false)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (c *console) list(ctx context.Context, text string, o listOptions) error {
 	if o.sort != "name" && o.sort != "size" && o.sort != "time" {
 		return usageError{fmt.Errorf("--sort %s: choose name, size or time", o.sort)}
 	}
-	l, err := c.openRef(ctx, text)
+	l, err := c.openRef(ctx, text, false)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,12 @@ func (c *console) list(ctx context.Context, text string, o listOptions) error {
 	if !l.info.IsDir() {
 		return c.printFiles(l, []fs.FileInfo{l.info}, path.Dir(l.at), o)
 	}
+	return c.listFolder(l, o)
+}
+
+// listFolder lists a folder. What is only in its entries needs no look at the
+// files.
+func (c *console) listFolder(l *looked, o listOptions) error {
 	bad := &unreadList{c: c, l: l}
 	list, err := l.vol.Files.ReadDir(l.at)
 	if err != nil {

@@ -134,7 +134,11 @@ func (fl *nbdFlags) checkTLS() error {
 func exports(s *served) []nbd.Export {
 	var out []nbd.Export
 	one := func(name, what string, r block.Reader, used block.Map, w nbd.Writer) {
-		out = append(out, nbd.Export{Name: name, Description: what, Reader: r, Used: used, Writer: w})
+		e := nbd.Export{Name: name, Description: what, Reader: r, Used: used, Writer: w}
+		if w == nil {
+			e.BlockSize = 1 << 20 // many blocks are hashed faster together than one by one
+		}
+		out = append(out, e)
 	}
 	for _, d := range s.disks {
 		var w nbd.Writer

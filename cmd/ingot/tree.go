@@ -27,7 +27,7 @@ found. Links are shown and not followed.
 }
 
 func (c *console) tree(ctx context.Context, text string, depth int) error {
-	l, err := c.look(ctx, text, true)
+	l, err := c.look(ctx, text, true, false)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (c *console) tree(ctx context.Context, text string, depth int) error {
 	if err != nil {
 		return err
 	}
-	c.note("\n%d folders, %d files", folders, files)
+	c.note("\n%s, %s", counted(folders, "folder"), counted(files, "file"))
 	return bad.result()
 }
 

@@ -22,8 +22,9 @@ imaged first and last, its size and time of the last change, and from which imag
 'ingot cp' gets it. Points in time at which the file was not there are shown.
 
 Contents are compared by what the images say of the blocks they lie in, or else by
-size and time; --hash reads them. PATH begins at the root of a partition; all
-partitions that have such a file at some time are listed, or that of --partition.`,
+size and time; those of small files are read, and with --hash all are. PATH begins
+at the root of a partition; all partitions that have such a file at some time are
+listed, or that of --partition.`,
 		Example: `  ingot versions /mnt/backup Users/me/letter.docx
   ingot versions /mnt/backup /etc/fstab --partition 2 --json`,
 		Args: args(cobra.ExactArgs(2)),
@@ -124,7 +125,7 @@ func (v *versionView) line() string {
 	}
 	switch v.Status {
 	case "absent":
-		return fmt.Sprintf("  %-42s  not there  (%d points, %s)", when, v.Points, v.Image)
+		return fmt.Sprintf("  %-42s  not there  (%s, %s)", when, counted(v.Points, "point"), v.Image)
 	case "unreadable":
 		return fmt.Sprintf("  %-42s  cannot be read  (%s): %s", when, v.Image, v.Error)
 	}
@@ -132,5 +133,5 @@ func (v *versionView) line() string {
 	if v.Modified != nil {
 		changed = v.Modified.Local().Format("2006-01-02 15:04:05")
 	}
-	return fmt.Sprintf("  %-42s  version %d  %s  changed %s  (%d points, %s)", when, v.Version, size(v.Size), changed, v.Points, v.Image)
+	return fmt.Sprintf("  %-42s  version %d  %s  changed %s  (%s, %s)", when, v.Version, size(v.Size), changed, counted(v.Points, "point"), v.Image)
 }

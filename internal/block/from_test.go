@@ -54,6 +54,11 @@ func TestFrom(t *testing.T) {
 				if got := gather(t, From(m, off)); !slices.Equal(got, want) {
 					t.Fatalf("%T %v from %d: %v instead of %v", m, whole, off, got, want)
 				}
+				in := Extent{off, r.Int64N(60)}
+				want = gather(t, Shift(Clip(whole, in.Off, in.Len), off).Extents())
+				if got := gather(t, In(m, in)); !slices.Equal(got, want) {
+					t.Fatalf("%T %v in %v: %v instead of %v", m, whole, in, got, want)
+				}
 			}
 		}
 	}

@@ -272,6 +272,9 @@ func (c *copier) fail(it Item, err error) error {
 	if c.ctx.Err() != nil {
 		return stop{c.ctx.Err()}
 	}
+	if pe, ok := err.(*fs.PathError); ok && pe.Path == it.Path {
+		err = pe.Err // the path is said
+	}
 	err = fmt.Errorf("%s: %w", it.Path, err)
 	if c.fatal(err) {
 		return stop{err}
@@ -281,7 +284,7 @@ func (c *copier) fail(it Item, err error) error {
 	n := c.report.Failed
 	c.mu.Unlock()
 	if n <= MaxTold {
-		c.o.Log.Warn("not copied: %v", err)
+		c.o.Log.Warn("not copied: %s", printableName(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	return nil
 }

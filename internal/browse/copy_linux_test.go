@@ -56,6 +56,12 @@ func (b *box) copy(ctx context.Context, v *Volume, o CopyOptions) (*CopyReport, 
 	return Copy(ctx, []Item{rootOf(v)}, b.in, o)
 }
 
+// rootOf is an item with all of a volume.
+func rootOf(v *Volume) Item {
+	info, _ := v.Files.Lstat(".")
+	return Item{Volume: v, Path: ".", Info: info, Name: "."}
+}
+
 // files are what lies in the box; nothing else may have come about.
 func (b *box) files() []string {
 	b.t.Helper()

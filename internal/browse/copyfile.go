@@ -49,7 +49,10 @@ func (c *copier) file(t *target, it Item) error {
 	if err == nil {
 		c.keep(it, w)
 	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if closed := w.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
 		_ = t.root.Remove(tmp)
 		return err
 	}

@@ -152,9 +152,3 @@ func linkTo(name, to string) *fake   { return &fake{name: name, mode: fs.ModeSym
 func volumeOf(kind string, entries ...*fake) *Volume {
 	return &Volume{Partition: &Partition{}, Info: filesys.Info{Type: kind}, Files: fakeTree{folderOf(".", entries...)}}
 }
-
-// rootOf is an item with all of a volume.
-func rootOf(v *Volume) Item {
-	info, _ := v.Files.Lstat(".")
-	return Item{Volume: v, Path: ".", Info: info, Name: "."}
-}

@@ -61,7 +61,7 @@ type VersionOptions struct {
 // Versions looks for a file at all points in time of the sets, oldest first. A
 // point in time that cannot be read is a Moment with an error. Contents are
 // compared by what is stored of them, which the index says, else by size and
-// time; they are read with Hash only.
+// time; those of small files and with Hash those of all are read.
 func Versions(ctx context.Context, store dest.Store, sets *image.Sets, name string, o VersionOptions) ([]History, error) {
 	var all []pointOf
 	for _, s := range sets.Sets {
@@ -108,6 +108,13 @@ func (h *histories) add(ctx context.Context, store dest.Store, p pointOf) error 
 		return nil
 	}
 	defer ch.Close()
+	if h.o.Hash { // a damaged index may hide blocks, which would read as zeros
+		if err := ch.CheckIndex(ctx); err != nil {
+			at.Err = err
+			h.broken(p.m.Doc, at)
+			return ctx.Err()
+		}
+	}
 	parts := FromImage(ch)
 	if h.o.Partition != "" {
 		one, err := Find(parts, h.o.Partition)
@@ -191,12 +198,19 @@ func (h *histories) look(ctx context.Context, part *Partition, at *Moment) {
 	if !info.Mode().IsRegular() {
 		return
 	}
-	if h.o.Hash {
+	switch {
+	case h.o.Hash:
 		at.Hash, at.Err = hashOf(ctx, v, path)
-		return
+	case info.Size() <= smallFile:
+		at.Hash, _ = hashOf(ctx, v, path)
+	default:
+		at.print = printOf(part.Image, info)
 	}
-	at.print = printOf(part.Image, v, path, info)
 }
+
+// smallFile is up to which size contents are read in any case: that costs no more
+// than finding the file.
+const smallFile = 64 << 10
 
 // hashOf reads the contents of a file.
 func hashOf(ctx context.Context, v *Volume, path string) (string, error) {
@@ -219,11 +233,10 @@ func hashOf(ctx context.Context, v *Volume, path string) (string, error) {
 	}
 }
 
-// printOf tells contents apart without reading them: by the blocks that are
-// stored of them, if all of them lie in blocks; small ones that lie in none, but
-// in the metadata, by themselves. It is zeros when it can tell nothing.
-func printOf(img *image.Volume, v *Volume, path string, info fs.FileInfo) (sum [32]byte) {
-	it := Item{Volume: v, Path: path, Info: info}
+// printOf tells contents apart without reading them, by the blocks that are
+// stored of them. It is zeros when it can tell nothing.
+func printOf(img *image.Volume, info fs.FileInfo) (sum [32]byte) {
+	it := Item{Info: info}
 	n := it.node()
 	if n == nil {
 		return sum
@@ -235,14 +248,7 @@ func printOf(img *image.Volume, v *Volume, path string, info fs.FileInfo) (sum [
 		}
 		stored += e.Len
 	}
-	switch {
-	case stored == 0 && info.Size() <= holePiece:
-		b, err := fs.ReadFile(v.Files, path)
-		if err != nil {
-			return sum
-		}
-		return sha256.Sum256(b)
-	case stored < info.Size(): // holes, whose places the extents do not show
+	if stored < info.Size() { // holes, whose places the extents do not show
 		return sum
 	}
 	out, err := img.Print(n.Extents())

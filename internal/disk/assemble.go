@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 
 	"ingot/internal/block"
@@ -75,20 +76,23 @@ func (a *Assembled) Used() block.Map {
 type placed []Content
 
 // Extents implements block.Map.
-func (m placed) Extents() iter.Seq2[block.Extent, error] { return m.ExtentsFrom(0) }
+func (m placed) Extents() iter.Seq2[block.Extent, error] {
+	return m.ExtentsIn(block.Extent{Len: math.MaxInt64})
+}
 
-// ExtentsFrom implements block.Seeker.
-func (m placed) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
+// ExtentsIn implements block.Seeker.
+func (m placed) ExtentsIn(in block.Extent) iter.Seq2[block.Extent, error] {
 	return func(yield func(block.Extent, error) bool) {
 		for _, c := range m {
-			if c.end() <= off {
+			lo, hi := max(in.Off, c.Off), min(in.End(), c.end())
+			if lo >= hi {
 				continue
 			}
 			used := c.Used
 			if used == nil {
 				used = block.Whole(c.Reader.Size())
 			}
-			for e, err := range block.From(block.Clip(used, 0, c.Reader.Size()), max(off-c.Off, 0)) {
+			for e, err := range block.In(used, block.Extent{Off: lo - c.Off, Len: hi - lo}) {
 				if err != nil {
 					yield(block.Extent{}, fmt.Errorf("the contents at byte %d: %w", c.Off, err))
 					return

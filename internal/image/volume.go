@@ -42,27 +42,31 @@ func (v *Volume) Stored() block.Map { return stored{v} }
 
 type stored struct{ v *Volume }
 
-func (m stored) Extents() iter.Seq2[block.Extent, error] { return m.ExtentsFrom(0) }
+func (m stored) Extents() iter.Seq2[block.Extent, error] {
+	return m.ExtentsIn(block.Extent{Len: m.v.size})
+}
 
-// ExtentsFrom implements block.Seeker: the index is read from the element of
-// that byte on.
-func (m stored) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
+// ExtentsIn implements block.Seeker: no more of the index is read than the
+// elements of the range.
+func (m stored) ExtentsIn(in block.Extent) iter.Seq2[block.Extent, error] {
 	return func(yield func(block.Extent, error) bool) {
 		for i := range m.v.spaces {
 			s := &m.v.spaces[i]
-			if off < s.end() && !m.v.walk(s, max(off-s.base, 0)/s.piece, yield) {
+			first, end := max(in.Off-s.base, 0)/s.piece, (min(in.End(), s.end())-s.base+s.piece-1)/s.piece
+			if first < end && !m.v.walk(s, first, end, yield) {
 				return
 			}
 		}
 	}
 }
 
-// elements walks the index of one space from an element on until f returns false.
-func (v *Volume) elements(s *space, first int64, f func(piece int64, e *element) bool) error {
-	step := int64(64) // of which more are read the further it goes
+// elements walks the index of one space, from one element up to before another,
+// until f returns false.
+func (v *Volume) elements(s *space, first, end int64, f func(piece int64, e *element) bool) error {
+	step := int64(16) // of which more are read the further it goes
 	var buf []byte
-	for i := first; i < s.count; {
-		n := min(step, s.count-i)
+	for i, end := first, min(end, s.count); i < end; {
+		n := min(step, end-i)
 		if int64(len(buf)) < n*s.rec {
 			buf = make([]byte, n*s.rec)
 		}
@@ -81,11 +85,11 @@ func (v *Volume) elements(s *space, first int64, f func(piece int64, e *element)
 	return nil
 }
 
-// walk yields the stored extents of one space, from a piece on.
-func (v *Volume) walk(s *space, first int64, yield func(block.Extent, error) bool) bool {
+// walk yields the stored extents of one space, of pieces first up to before end.
+func (v *Volume) walk(s *space, first, end int64, yield func(block.Extent, error) bool) bool {
 	var cur block.Extent
 	more := true
-	err := v.elements(s, first, func(piece int64, e *element) bool {
+	err := v.elements(s, first, end, func(piece int64, e *element) bool {
 		if e.size == 0 {
 			return true
 		}
@@ -377,7 +381,7 @@ type Totals struct {
 func (v *Volume) Totals() (t Totals, err error) {
 	for i := range v.spaces {
 		s := &v.spaces[i]
-		err := v.elements(s, 0, func(piece int64, e *element) bool {
+		err := v.elements(s, 0, s.count, func(piece int64, e *element) bool {
 			if e.size > 0 {
 				t.Blocks++
 				t.Raw += s.length(piece)

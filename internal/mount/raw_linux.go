@@ -94,6 +94,7 @@ func (n *rawNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint
 
 // Read reads as much as there is.
 func (n *rawNode) Read(_ context.Context, _ fusefs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	dest = dest[:max(min(int64(len(dest)), n.file.Reader.Size()-off), 0)]
 	return n.readAt(n.file.Reader, n.file.Name, dest, off)
 }
 

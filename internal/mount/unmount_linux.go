@@ -41,8 +41,8 @@ func unescape(s string) string {
 // Dead says whether a folder is a mount whose server has ended without unmounting
 // it.
 func Dead(dir string) bool {
-	var st unix.Stat_t
-	return errors.Is(unix.Stat(dir, &st), unix.ENOTCONN)
+	var st unix.Statfs_t // which the kernel does not know by heart
+	return errors.Is(unix.Statfs(dir, &st), unix.ENOTCONN)
 }
 
 // Unmount unmounts a folder. With lazy it goes out of sight at once, and ends when

@@ -49,7 +49,7 @@ func hear(t testing.TB, said []byte) {
 	}}
 	// Small bounds, so that the large requests that a fuzzer loves stay quick.
 	lim := limits{requests: 2, bytes: 1 << 16}.withDefaults()
-	s.client(t.Context(), &script{Reader: bytes.NewReader(said)}, lim)
+	s.client(t.Context(), &script{Reader: bytes.NewReader(said)}, lim, make(chan struct{}, 2))
 }
 
 func FuzzSession(f *testing.F) {

@@ -18,6 +18,8 @@ type handshake struct {
 	c   net.Conn // the same, or TLS over it
 	lim limits
 
+	reads chan struct{}
+
 	noZeroes   bool // the client wants none behind the answer to optExportName
 	structured bool
 	meta       *Export // for which base:allocation was chosen

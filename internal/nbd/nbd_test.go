@@ -490,7 +490,7 @@ func TestSlowClients(t *testing.T) {
 				}
 			}()
 			began := time.Now()
-			s.client(t.Context(), there, limits{}.withDefaults())
+			s.client(t.Context(), there, limits{}.withDefaults(), make(chan struct{}, 2))
 			if d := time.Since(began); d > 5*time.Minute || d < time.Second {
 				t.Errorf("%q: it lasted %v", send, d)
 			}

@@ -53,7 +53,7 @@ func ended(err error) error {
 func (t *session) readSimple(q *request) error {
 	b, give := t.buffer(q.len)
 	defer give()
-	if err := fill(t.e.Reader, b, q.off); err != nil {
+	if err := t.fill(b, q.off); err != nil {
 		return t.done(q, t.failed(q, err))
 	}
 	return t.send(simple(q, 0), b)
@@ -64,7 +64,7 @@ func (t *session) readSimple(q *request) error {
 func (t *session) readChunk(q *request, e block.Extent, last bool) error {
 	b, give := t.buffer(e.Len)
 	defer give()
-	if err := fill(t.e.Reader, b, e.Off); err != nil {
+	if err := t.fill(b, e.Off); err != nil {
 		err := t.sendError(q, t.failed(q, err), &e.Off)
 		if err == nil && !last {
 			err = errEnded
@@ -88,9 +88,12 @@ func flagOf(last bool) uint16 {
 	return 0
 }
 
-// fill reads all of b.
-func fill(r block.Reader, b []byte, off int64) error {
-	n, err := r.ReadAt(b, off)
+// fill reads all of b. More reads at once than the cores can do would be no
+// faster, and each takes memory of its own.
+func (t *session) fill(b []byte, off int64) error {
+	t.reads <- struct{}{}
+	n, err := t.e.Reader.ReadAt(b, off)
+	<-t.reads
 	if n == len(b) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type Server struct {
 type limits struct {
 	conns     int           // at once
 	requests  int           // of one connection under way at once
+	reads     int           // of all connections under way at once
 	bytes     int64         // of memory these have
 	options   int           // of one handshake
 	handshake time.Duration // it may take
@@ -61,7 +63,7 @@ type limits struct {
 
 func (l limits) withDefaults() limits {
 	return limits{
-		or(l.conns, 32), or(l.requests, 16), or(l.bytes, maxRequest), or(l.options, 256),
+		or(l.conns, 32), or(l.requests, 16), or(l.reads, 4*runtime.GOMAXPROCS(0)), or(l.bytes, maxRequest), or(l.options, 256),
 		or(l.handshake, 30*time.Second), or(l.send, 2*time.Minute), or(l.grace, 5*time.Second),
 	}
 }
@@ -86,6 +88,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer all.Wait()
 	lim := s.limits.withDefaults()
 	free := make(chan struct{}, lim.conns)
+	reads := make(chan struct{}, lim.reads)
 	for {
 		c, err := l.Accept()
 		if ctx.Err() != nil {
@@ -105,7 +108,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		select {
 		case free <- struct{}{}:
 			all.Go(func() {
-				s.client(ctx, c, lim)
+				s.client(ctx, c, lim, reads)
 				<-free
 			})
 		default:
@@ -138,9 +141,10 @@ func (s *Server) find(name string) *Export {
 	return nil
 }
 
-// client serves one connection from its first byte to its last.
-func (s *Server) client(ctx context.Context, c net.Conn, lim limits) {
-	h := &handshake{s: s, raw: c, c: c, lim: lim}
+// client serves one connection from its first byte to its last. All connections
+// share reads, of which each read under way has one.
+func (s *Server) client(ctx context.Context, c net.Conn, lim limits, reads chan struct{}) {
+	h := &handshake{s: s, raw: c, c: c, lim: lim, reads: reads}
 	defer func() { _ = h.c.Close() }()
 	// When the server ends, nothing more is read; what is under way may end.
 	stop := context.AfterFunc(ctx, func() {

@@ -23,6 +23,7 @@ type session struct {
 	structured bool
 	meta       bool // base:allocation was chosen
 
+	reads  chan struct{} // one for each read under way, of all connections
 	slots  chan struct{} // one for each request under way
 	memory budget
 	rooms  sync.Pool // of *[]byte, for what is read
@@ -33,7 +34,7 @@ type session struct {
 func newSession(ctx context.Context, s *Server, h *handshake, e *Export) *session {
 	return &session{
 		ctx: ctx, s: s, e: e, c: h.c, r: bufio.NewReaderSize(h.c, 64<<10), lim: h.lim, structured: h.structured, meta: h.meta == e,
-		slots: make(chan struct{}, h.lim.requests), memory: newBudget(h.lim.bytes),
+		reads: h.reads, slots: make(chan struct{}, h.lim.requests), memory: newBudget(h.lim.bytes),
 	}
 }
 

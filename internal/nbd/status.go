@@ -37,21 +37,15 @@ func (t *session) segments(off, n, least int64) iter.Seq[segment] {
 			return true
 		}
 		if t.e.Used != nil {
-			for e, err := range block.From(t.e.Used, off) {
+			for e, err := range block.In(t.e.Used, block.Extent{Off: off, Len: n}) {
 				if err != nil {
 					data(end)
 					return
 				}
-				if e.Off >= end {
-					break
-				}
 				if !hole(e.Off) {
 					return
 				}
-				pos = min(e.End(), end)
-				if pos == end {
-					break
-				}
+				pos = e.End()
 			}
 			if !hole(end) {
 				return

@@ -120,7 +120,7 @@ func (t *session) cache(q *request) *failure {
 	b := make([]byte, min(q.len, 64<<10))
 	for off, n := q.off, q.len; n > 0; {
 		k := min(n, int64(len(b)))
-		if _, err := t.e.Reader.ReadAt(b[:k], off); err != nil {
+		if err := t.fill(b[:k], off); err != nil {
 			return t.failed(q, err)
 		}
 		off, n = off+k, n-k

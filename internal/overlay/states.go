@@ -130,16 +130,19 @@ type marked struct {
 }
 
 // Extents implements block.Map.
-func (m marked) Extents() iter.Seq2[block.Extent, error] { return m.ExtentsFrom(0) }
+func (m marked) Extents() iter.Seq2[block.Extent, error] {
+	return m.ExtentsIn(block.Extent{Len: m.d.size})
+}
 
-// ExtentsFrom implements block.Seeker.
-func (m marked) ExtentsFrom(off int64) iter.Seq2[block.Extent, error] {
+// ExtentsIn implements block.Seeker.
+func (m marked) ExtentsIn(in block.Extent) iter.Seq2[block.Extent, error] {
+	const size = perChunk * granule
 	return func(yield func(block.Extent, error) bool) {
 		m.d.mu.RLock()
 		numbers := slices.Sorted(maps.Keys(m.d.chunks))
 		m.d.mu.RUnlock()
 		for _, n := range numbers {
-			if (n+1)*perChunk*granule > off && !m.walk(n, off, yield) {
+			if (n+1)*size > in.Off && n*size < in.End() && !m.walk(n, in.Off, yield) {
 				return
 			}
 		}

@@ -139,11 +139,17 @@ func (c *checker) path(what, path string) {
 // Absolute says whether a path is absolute on Linux or on Windows: a definition
 // may be checked on another machine than it runs on.
 func Absolute(path string) bool {
-	if strings.ContainsFunc(path, unicode.IsControl) {
+	if strings.ContainsFunc(path, strange) {
 		return false
 	}
 	drive := len(path) > 2 && unicode.IsLetter(rune(path[0])) && path[1] == ':' && (path[2] == '\\' || path[2] == '/')
 	return drive || strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
+}
+
+// strange says whether a character has no place in names: it controls, or XML
+// cannot hold it, or it is what stands for bytes that are no text.
+func strange(r rune) bool {
+	return unicode.IsControl(r) || r == 0xFFFD || r == 0xFFFE || r == 0xFFFF
 }
 
 func (d *Definition) checkDestinations(c *checker) {
@@ -170,7 +176,7 @@ func (d *Definition) checkDestinations(c *checker) {
 
 func (d *Definition) checkFileName(c *checker) {
 	rest := strings.NewReplacer("{IMAGEID}", "", "{DATE}", "", "{TIME}", "", "{HOST}", "", "{DISK}", "").Replace(d.FileName)
-	if strings.ContainsAny(rest, `{}/\`) || strings.ContainsFunc(rest, unicode.IsControl) || len(d.FileName) > 200 {
+	if strings.ContainsAny(rest, `{}/\`) || strings.ContainsFunc(rest, strange) || len(d.FileName) > 200 {
 		c.bad("file-name %q: a name of text and {IMAGEID}, {DATE}, {TIME}, {HOST}, {DISK}", d.FileName)
 	}
 }

@@ -278,3 +278,19 @@ func FuzzParseXML(f *testing.F) {
 	f.Add([]byte(`<definition xmlns="urn:ingot:definition:1" name="a"><sources><all/></sources><destinations><destination path="/b"/></destinations><plan/></definition>`))
 	f.Fuzz(rewrite)
 }
+
+// TestEmptyElementsStay: what says nothing yet may have a comment that does.
+func TestEmptyElementsStay(t *testing.T) {
+	doc := `<definition xmlns="urn:ingot:definition:1" name="a">
+  <sources><all/></sources>
+  <destinations><destination path="/b"/></destinations>
+  <plan/>
+  <options><!-- ask about encryption --></options>
+  <after power="nothing"><!-- no --></after>
+</definition>
+`
+	out, err := parse(t, []byte(doc)).Encode()
+	if err != nil || string(out) != doc {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}

@@ -100,7 +100,7 @@ func (t *vendorTaker) options() {
 	o, v := &t.d.Options, t.v
 	o.Verify, o.AllSectors = v.AutoVerify, !v.Intelligent
 	t.d.Comment = strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0xFFFE || r == 0xFFFF || r == 0xFFFD {
+		if strange(r) && r != '\n' && r != '\t' {
 			return -1
 		}
 		return r
