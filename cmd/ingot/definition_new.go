@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"ingot/internal/definitions"
 	"ingot/internal/block"
+	"ingot/internal/definitions"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
 	"ingot/internal/plan"
