@@ -86,7 +86,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
+	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newConvert(c), newExportWindows(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
 		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c))
 	return root
 }
