@@ -11,7 +11,7 @@ test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:n
   mount:mount fsfreeze:util-linux mke2fs:e2fsprogs mkfs.exfat:exfatprogs mount.exfat-fuse:exfat-fuse
   mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
   wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace
-  nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils qemu-io:qemu-utils fio:fio
+  nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils qemu-io:qemu-utils fio:fio pgrep:procps udevadm:udev
   vhdiinfo:libvhdi-utils partclone.ntfs:partclone parted:parted xz:xz-utils lz4:lz4 bzip2:bzip2"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
