@@ -12,6 +12,7 @@ import (
 	"ingot/internal/browse"
 	"ingot/internal/disk"
 	"ingot/internal/image"
+	"ingot/internal/vdisk"
 )
 
 // refHelp explains how verbs are told which file of an image is meant.
@@ -57,8 +58,8 @@ func (c *console) openRef(ctx context.Context, text string, whole bool) (*looked
 
 // openParts finds the partitions of a point in time, or of a disk.
 func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*browse.Partition, io.Closer, error) {
-	if st, err := os.Stat(ref); err == nil && st.Mode()&fs.ModeDevice != 0 {
-		return openDiskParts(ref)
+	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && (isWindowsImage(ref) || vdisk.IsClonezilla(ref))) {
+		return openDiskParts(ctx, ref)
 	}
 	p, err := c.openPoint(ctx, ref)
 	if err == nil {
@@ -71,7 +72,7 @@ func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*bro
 		return browse.FromImage(p.Chain), p, nil
 	}
 	if errors.Is(err, image.ErrNotImage) {
-		if parts, closer, diskErr := openDiskParts(ref); diskErr == nil {
+		if parts, closer, diskErr := openDiskParts(ctx, ref); diskErr == nil {
 			return parts, closer, nil
 		}
 	}
@@ -80,19 +81,19 @@ func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*bro
 
 // openDiskParts finds the partitions of a disk, or of a file that holds one. A
 // file in which nothing is known is none.
-func openDiskParts(path string) ([]*browse.Partition, io.Closer, error) {
-	f, src, err := openSource(path, 0)
+func openDiskParts(ctx context.Context, path string) ([]*browse.Partition, io.Closer, error) {
+	src, err := openSource(ctx, path, sourceFlags{})
 	if err != nil {
 		return nil, nil, err
 	}
-	parts, err := browse.FromDisk(src.Layout, f)
+	parts, err := browse.FromDisk(src.Layout, src.Reader)
 	if err == nil && src.Layout.Scheme == disk.SchemeNone {
 		_, err = parts[0].Open()
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, src.Close())
 	}
-	return parts, f, nil
+	return parts, src, nil
 }
 
 // look opens what a reference names. Links on the way are followed, and with

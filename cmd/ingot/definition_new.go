@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ingot/internal/block"
 	"ingot/internal/definitions"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
@@ -187,11 +188,11 @@ func sourceNow(from, partitions string) (plan.Source, error) {
 	case "all":
 		return plan.Source{Kind: plan.SourceAll}, nil
 	}
-	f, src, err := openSource(from, 0)
+	src, err := openSource(context.Background(), from, sourceFlags{})
 	if err != nil {
 		return plan.Source{}, err
 	}
-	defer f.Close()
+	defer src.Close()
 	s := plan.Source{Disk: plan.DiskID{
 		ID: src.Layout.ID, Serial: src.Info.Serial, Model: strings.TrimSpace(src.Info.Vendor + " " + src.Info.Model),
 	}}
@@ -211,7 +212,7 @@ func sourceNow(from, partitions string) (plan.Source, error) {
 		if i < 0 {
 			return s, usageError{fmt.Errorf("%s has no partition %d", from, n)}
 		}
-		s.Partitions = append(s.Partitions, partitionID(src.Layout.Partitions[i], labelOf(f, src.Layout.Partitions[i])))
+		s.Partitions = append(s.Partitions, partitionID(src.Layout.Partitions[i], labelOf(src.Reader, src.Layout.Partitions[i])))
 	}
 	return s, nil
 }
@@ -222,7 +223,7 @@ func partitionID(p disk.Partition, label string) plan.PartitionID {
 }
 
 // labelOf is the label of the file system, for messages.
-func labelOf(f *disk.File, p disk.Partition) string {
+func labelOf(f block.Reader, p disk.Partition) string {
 	r, err := blockSection(f, p)
 	if err != nil {
 		return p.Name

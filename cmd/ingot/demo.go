@@ -199,22 +199,22 @@ func fillGarbage(src, dst string) (string, error) {
 // compareDisks compares the partition tables and every byte of two disks that
 // an image keeps, and says how many bytes that were.
 func compareDisks(a, b string) (int64, error) {
-	fa, sa, err := openSource(a, 0)
+	sa, err := openSource(context.Background(), a, sourceFlags{})
 	if err != nil {
 		return 0, err
 	}
-	defer fa.Close()
-	fb, sb, err := openSource(b, 0)
+	defer sa.Close()
+	sb, err := openSource(context.Background(), b, sourceFlags{})
 	if err != nil {
 		return 0, err
 	}
-	defer fb.Close()
+	defer sb.Close()
 	if !bytes.Equal(sa.Layout.Track0, sb.Layout.Track0) || len(sb.Layout.Warnings) > 0 {
 		return 0, fmt.Errorf("the partition tables differ %v", sb.Layout.Warnings)
 	}
 	var n int64
 	for _, p := range sa.Layout.Partitions {
-		k, err := compareUsed(fa, fb, p)
+		k, err := compareUsed(sa.Reader, sb.Reader, p)
 		if err != nil {
 			return 0, fmt.Errorf("partition %d: %w", p.Number, err)
 		}

@@ -1,27 +1,30 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/spf13/cobra"
 
-	"ingot/internal/backup"
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/vdisk"
 )
 
 func newDisks(c *console) *cobra.Command {
-	var sector int64
+	var fl sourceFlags
 	cmd := &cobra.Command{
 		Use:   "disks [DISK-OR-FILE ...]",
 		Short: "List the disks of this machine, or look into disk-image files",
 		Long: `List the disks of this machine with their partitions, or those that are named:
-device paths and raw disk-image files. Nothing is written to them.`,
+device paths, raw disk-image files, and virtual disks (VHDX, VHD, qcow2, VMDK).
+Nothing is written to them.`,
 		Example: `  sudo ingot disks
-  ingot disks disk.img --json`,
+  ingot disks disk.img --json
+  ingot disks machine.vhdx`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			infos, err := diskInfos(paths)
 			if err != nil {
@@ -30,7 +33,7 @@ device paths and raw disk-image files. Nothing is written to them.`,
 			var failed []error
 			denied := false
 			for _, info := range infos {
-				v, err := lookInto(info, sector)
+				v, err := lookInto(cmd.Context(), info, fl)
 				if err != nil {
 					v.Error = err.Error()
 					denied = denied || errors.Is(err, fs.ErrPermission)
@@ -58,7 +61,7 @@ device paths and raw disk-image files. Nothing is written to them.`,
 			return nil
 		},
 	}
-	sectorFlag(cmd, &sector)
+	fl.add(cmd.Flags())
 	return cmd
 }
 
@@ -72,6 +75,10 @@ func diskInfos(paths []string) ([]disk.Info, error) {
 	}
 	var out []disk.Info
 	for _, p := range paths {
+		if vdisk.IsClonezilla(p) {
+			out = append(out, disk.Info{Path: p})
+			continue
+		}
 		info, err := disk.Stat(p)
 		if err != nil {
 			return nil, err
@@ -83,16 +90,17 @@ func diskInfos(paths []string) ([]disk.Info, error) {
 
 // lookInto reads the table and the file systems of a disk. When it fails, the
 // view holds what there is.
-func lookInto(info disk.Info, sector int64) (diskView, error) {
+func lookInto(ctx context.Context, info disk.Info, fl sourceFlags) (diskView, error) {
 	v := viewDisk(info, nil)
-	f, src, err := openSource(info.Path, sector)
+	src, err := openSource(ctx, info.Path, fl)
 	if err != nil {
 		return v, err
 	}
-	defer f.Close()
-	v = viewDisk(info, src.Layout)
+	defer src.Close()
+	v = viewDisk(src.Info, src.Layout)
+	v.Path, v.ReadOnly, v.Notes = info.Path, info.ReadOnly, src.notes()
 	for _, p := range src.Layout.Partitions {
-		r, err := block.Section(f, p.Off, p.Len)
+		r, err := block.Section(src.Reader, p.Off, p.Len)
 		if err != nil {
 			return v, fmt.Errorf("partition %d: %w", p.Number, err)
 		}
@@ -103,21 +111,4 @@ func lookInto(info disk.Info, sector int64) (diskView, error) {
 		v.Partitions = append(v.Partitions, viewPart(p, fs.Info()))
 	}
 	return v, nil
-}
-
-// openSource opens a disk or disk-image file for reading. The sector size of a
-// device is known; that of a file is found out when sector is 0.
-func openSource(path string, sector int64) (*disk.File, backup.Source, error) {
-	f, err := disk.Open(path)
-	if err != nil {
-		return nil, backup.Source{}, err
-	}
-	if sector == 0 && f.Info.Bus != "file" {
-		sector = f.Info.LogicalSector
-	}
-	l, err := disk.Parse(f, sector)
-	if err != nil {
-		return nil, backup.Source{}, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
-	}
-	return f, backup.Source{Info: f.Info, Reader: f, Layout: l}, nil
 }

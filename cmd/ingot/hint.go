@@ -13,6 +13,9 @@ import (
 	"ingot/internal/restore"
 	"ingot/internal/runner"
 	"ingot/internal/trust"
+	"ingot/internal/vdisk"
+	"ingot/internal/vdisk/qcow2"
+	"ingot/internal/vdisk/vmdk"
 )
 
 // hint is what a person can do about an error; "" when the error says it all.
@@ -58,6 +61,10 @@ func hint(err error) string {
 		return "bring the file it names back into the folder; 'ingot sets FOLDER' lists the points in time that are whole."
 	case errors.Is(err, image.ErrUnsupported):
 		return "restore it with the program that made it."
+	case errors.Is(err, vdisk.ErrOutside):
+		return "if you trust the virtual disk and the file it names, allow its folder with --backing-folder."
+	case errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt):
+		return "the virtual disk is damaged or cut short: use another copy of it."
 	case errors.Is(err, restore.ErrDiffers):
 		return "the target disk is failing, or something else wrote to it: use another one."
 	case errors.Is(err, syscall.ENOSPC):

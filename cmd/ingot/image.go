@@ -23,6 +23,7 @@ import (
 // imageFlags are the flags of ingot image.
 type imageFlags struct {
 	to, partitions, compression, comment, name, blockSize, tempDir, typ string
+	layout, format                                                      string
 	windows, allSectors, verify, dryRun, mounted, fullIndex             bool
 	purgeBefore, conceal, resume, span                                  bool
 	retryFor, flushEvery                                                time.Duration
@@ -38,7 +39,8 @@ func newImage(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image SOURCE --to FOLDER",
 		Short: "Take an image of a disk, or of some of its partitions",
-		Long: `Take an image of the used blocks of a disk, or of a raw disk-image file. The
+		Long: `Take an image of the used blocks of a disk, of a disk-image file or virtual disk, or
+of a Windows system image (its folder: see 'ingot convert --help'). The
 source is never written to. It must hold still: partitions that are mounted
 writable are refused, since what is read of them would be of no one moment.
 
@@ -134,6 +136,8 @@ kept is kept, and so are the few bytes of one that has no cluster of its own.`,
 	f.DurationVar(&fl.flushEvery, "flush-every", time.Minute, "how much of the work may be lost when the run is cut short; every so often what was written is brought to stable storage")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be imaged, and write nothing")
 	sectorFlag(cmd, &fl.sector)
+	layoutFlag(f, &fl.layout)
+	f.StringVar(&fl.format, "format", formatImage, "mrimgx, or windows: have Windows write a WindowsImageBackup (see 'ingot export-windows --help')")
 	return cmd
 }
 
@@ -237,6 +241,9 @@ func numberList(s string) ([]int, error) {
 }
 
 func (c *console) image(ctx context.Context, source string, fl *imageFlags) error {
+	if fl.format != "" && fl.format != formatImage {
+		return c.imageWindows(ctx, source, fl)
+	}
 	j, err := fl.job(c, ctx, source)
 	if err != nil {
 		return err
@@ -274,7 +281,7 @@ func (fl *imageFlags) job(c *console, ctx context.Context, source string) (*imag
 		err = usageError{fmt.Errorf("--span goes neither with --resume, --verify nor with rules of retention: what lies on other media is out of their reach")}
 	}
 	return &imageJob{
-		source: source, sector: fl.sector, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,
+		source: source, sector: fl.sector, layout: fl.layout, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,
 		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted, retryFor: fl.retryFor,
 	}, err
 }

@@ -11,7 +11,6 @@ import (
 	"ingot/internal/backup"
 	"ingot/internal/dest"
 	"ingot/internal/dest/folder"
-	"ingot/internal/disk"
 	"ingot/internal/job"
 	"ingot/internal/plan"
 	"ingot/internal/retention"
@@ -20,7 +19,8 @@ import (
 // imageJob is one image that is to be taken.
 type imageJob struct {
 	source string
-	sector int64 // of a file; 0 finds out
+	sector int64  // of a file; 0 finds out
+	layout string // of a Windows system image
 	to     string
 	name   string // template, see backup.Naming
 	split  string // as --split has it
@@ -38,7 +38,7 @@ type imageJob struct {
 // Close it.
 type imaging struct {
 	*imageJob
-	file   *disk.File
+	src    *source
 	store  *folder.Store
 	plan   *backup.Plan
 	target *backup.Target
@@ -47,33 +47,33 @@ type imaging struct {
 // beginImaging looks at source and destination, and refuses what cannot give a
 // good image.
 func beginImaging(ctx context.Context, j *imageJob) (*imaging, error) {
-	opened := modified(j.source)
-	f, src, err := openSource(j.source, j.sector)
+	src, err := openSource(ctx, j.source, sourceFlags{sector: j.sector, layout: j.layout, tempDir: j.opts.TempDir})
 	if err != nil {
 		return nil, err
 	}
-	im := &imaging{imageJob: j, file: f}
-	if err := im.prepare(ctx, src, opened); err != nil {
-		return nil, errors.Join(err, f.Close())
+	im := &imaging{imageJob: j, src: src}
+	if err := im.prepare(ctx); err != nil {
+		return nil, errors.Join(err, src.Close())
 	}
 	return im, nil
 }
 
-func (im *imaging) prepare(ctx context.Context, src backup.Source, opened time.Time) (err error) {
+func (im *imaging) prepare(ctx context.Context) (err error) {
 	if im.store, err = folder.New(im.to); err == nil {
 		im.opts.Split, err = splitSize(im.split, im.store)
 	}
 	if err != nil {
 		return err
 	}
-	if im.plan, err = backup.Prepare(src, im.opts); err != nil {
+	if im.plan, err = backup.Prepare(im.src.Source, im.opts); err != nil {
 		return fmt.Errorf("%s: %w", im.source, err)
 	}
-	if err := im.allowed(im.file, im.plan); err != nil {
+	im.plan.Notes = append(im.src.notes(), im.plan.Notes...)
+	if err := im.allowed(im.src, im.plan); err != nil {
 		return err
 	}
 	im.plan.Source.Live = im.mounted
-	im.plan.Source.Changed = func() error { return im.unchanged(im.file, im.plan, opened) }
+	im.plan.Source.Changed = func() error { return im.unchanged(im.src, im.plan) }
 	if im.target, err = im.plan.Target(ctx, im.store); err != nil {
 		return fmt.Errorf("look for backup sets in %s: %w", im.to, err)
 	}
@@ -81,7 +81,7 @@ func (im *imaging) prepare(ctx context.Context, src backup.Source, opened time.T
 }
 
 // Close closes the source and the set. It takes a job that has run, too.
-func (im *imaging) Close() error { return errors.Join(im.target.Close(), im.file.Close()) }
+func (im *imaging) Close() error { return errors.Join(im.target.Close(), im.src.Close()) }
 
 // run takes the image, verifies it where that was asked for, and applies the
 // rules of retention.
@@ -146,15 +146,15 @@ func (r *imageReport) unreadable() error {
 }
 
 // allowed refuses what cannot give a good image.
-func (j *imageJob) allowed(f *disk.File, plan *backup.Plan) error {
-	holds, err := disk.HoldsPath(f, j.to)
+func (j *imageJob) allowed(src *source, plan *backup.Plan) error {
+	holds, err := src.holds(j.to)
 	if err != nil {
 		return fmt.Errorf("find out which disk %s lies on: %w", j.to, err)
 	}
 	if holds {
 		return refuse("%s lies on the disk that is to be imaged: choose a destination on another disk", j.to)
 	}
-	use, err := writableUse(f, plan)
+	use, err := src.writableUse(plan)
 	if err != nil || use == "" {
 		return err
 	}
@@ -165,50 +165,12 @@ func (j *imageJob) allowed(f *disk.File, plan *backup.Plan) error {
 	return refuse("%s and would change while it is imaged: unmount it or remount it read-only, or say --allow-mounted", use)
 }
 
-// writableUse says which partition of the plan is in use by something that may
-// write to it; "" when none is.
-func writableUse(f *disk.File, plan *backup.Plan) (string, error) {
-	uses, err := f.Users()
-	if err != nil {
-		return "", fmt.Errorf("find out what uses %s: %w", f.Info.Path, err)
-	}
-	for _, u := range uses {
-		for i := range plan.Parts {
-			part := &plan.Parts[i]
-			if u.Writable && u.Off >= part.Off && u.Off < part.Off+part.Len {
-				return fmt.Sprintf("%s is in use (%s)", part.Name(), u), nil
-			}
-		}
-	}
-	return "", nil
-}
-
-// modified is when the file at path was last written to, as far as it tells:
-// the zero time for devices.
-func modified(path string) time.Time {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return time.Time{}
-	}
-	return st.ModTime()
-}
-
 // unchanged looks at the source once more before its image is finished.
-func (j *imageJob) unchanged(f *disk.File, plan *backup.Plan, opened time.Time) error {
-	now, err := disk.Stat(f.Info.Path)
-	if err != nil {
+func (j *imageJob) unchanged(src *source, plan *backup.Plan) error {
+	if err := src.changed(!j.mounted); err != nil || j.mounted {
 		return err
 	}
-	if now.Size != f.Size() {
-		return fmt.Errorf("the size of %s changed from %d to %d bytes", f.Info.Path, f.Size(), now.Size)
-	}
-	if j.mounted {
-		return nil
-	}
-	if at := modified(f.Info.Path); !at.Equal(opened) {
-		return fmt.Errorf("%s was written to at %s", f.Info.Path, at.Format(time.TimeOnly))
-	}
-	use, err := writableUse(f, plan)
+	use, err := src.writableUse(plan)
 	if err == nil && use != "" {
 		err = fmt.Errorf("%s", use)
 	}

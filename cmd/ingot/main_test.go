@@ -9,12 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"ingot/internal/winimage/winimagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -46,13 +49,24 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("compare: %v", err)
 				}
 			},
-			"exits":     exits,
-			"jsonlines": jsonLines,
-			"damage":    damage,
-			"resize":    resize,
-			"rewrite":   rewrite,
+			"windowsimage": windowsImage,
+			"exits":        exits,
+			"jsonlines":    jsonLines,
+			"damage":       damage,
+			"resize":       resize,
+			"rewrite":      rewrite,
 		},
 	})
+}
+
+// windowsImage FOLDER gpt|mbr kept|moved: a Windows system image of a disk, which
+// is the file FOLDER/disk.raw.
+func windowsImage(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	_, raw, err := winimagetest.Make(dir, args[1] == "gpt", args[2] == "moved")
+	ts.Check(err)
+	ts.Check(os.Rename(raw, filepath.Join(dir, "disk.raw")))
 }
 
 // exits CODE COMMAND...: the command must end with this exit code.

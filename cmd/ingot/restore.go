@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot/internal/disk"
-	"ingot/internal/image"
 	"ingot/internal/job"
 	"ingot/internal/restore"
+	"ingot/internal/vdisk"
 )
 
 type restoreFlags struct {
-	partitions               string
+	partitions, layout       string
 	disk                     int
 	yes, check, dryRun, test bool
 }
@@ -27,11 +27,14 @@ type restoreFlags struct {
 func newRestore(c *console) *cobra.Command {
 	var fl restoreFlags
 	cmd := &cobra.Command{
-		Use:   "restore IMAGE[@TIME] TARGET",
-		Short: "Restore an image to a disk or a file",
+		Use:   "restore FROM TARGET",
+		Short: "Restore an image to a disk or a file, or clone a disk or virtual disk",
 		Long: `Restore an image to a disk, or to a raw disk-image file that is created sparse
-when it does not exist. What is on the target is shown first, and a yes is asked
-for before anything is overwritten.
+when it does not exist. FROM is IMAGE[@TIME], or another disk, or a virtual disk
+(VHDX, VHD, qcow2, VMDK, raw), of which what file systems use is written, or the
+folder of a Windows system image (see 'ingot convert --help'). What is
+on the target is shown first, and a yes is asked for before anything is overwritten.
+'ingot convert' makes virtual disks.
 
 Contents are written first and the partition table last: a restore that is cut
 short leaves a disk without a table. Disk and partition ids are kept. On a larger
@@ -43,12 +46,14 @@ and size, the table and all other partitions of the target stay as they are.
   sudo ingot restore image.mrimgx /dev/sdb --partitions 3 --check
   ingot restore image.mrimgx disk.img --yes
   ingot restore /mnt/backup@2026-11-20 disk.img
+  sudo ingot restore machine.vhdx /dev/sdb
   ingot restore image.mrimgx /dev/sdb --dry-run`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.restore(cmd.Context(), a[0], a[1], &fl) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&fl.partitions, "partitions", "", "only these partitions, by their number in the image: 1,3 (default all)")
+	layoutFlag(f, &fl.layout)
 	f.IntVar(&fl.disk, "disk", 1, "which disk of the image, counted from 1")
 	f.BoolVar(&fl.yes, "yes", false, "do not ask before overwriting")
 	f.BoolVar(&fl.check, "check", false, "read the target back afterwards and compare")
@@ -62,33 +67,23 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	if err != nil {
 		return usageError{err}
 	}
-	ch, err := c.openPoint(ctx, path)
+	log := c.log()
+	from, err := c.openRestoreFrom(ctx, path, fl, log)
 	if err != nil {
 		return err
 	}
-	defer ch.Close()
-	if fl.disk < 1 || fl.disk > len(ch.Disks()) {
-		return usageError{fmt.Errorf("--disk is %d: the image holds %d disks", fl.disk, len(ch.Disks()))}
-	}
-	d := ch.Disks()[fl.disk-1]
-	log := c.log()
-	tellSealed(ch.Chain, log)
-	if fl.test {
-		if _, err := verifyGood(ctx, ch.Chain, log); err != nil {
-			return fmt.Errorf("verify %s before the restore: %w", path, err)
-		}
-	} else if err := ch.CheckIndex(ctx); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	t, err := openRestoreTarget(target, d.Layout, fl.dryRun)
+	defer from.close()
+	t, err := openRestoreTarget(target, from.Layout, fl.dryRun)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.allowed(ch.Path(), d.Layout); err != nil {
-		return err
+	for _, file := range from.files {
+		if err := t.allowed(file, from.Layout); err != nil {
+			return err
+		}
 	}
-	plan, err := restore.Prepare(restoreSource(d), t.file, t.current, restore.Options{Partitions: numbers, Blank: t.created, Check: fl.check})
+	plan, err := restore.Prepare(from.Source, t.file, t.current, restore.Options{Partitions: numbers, Blank: t.created, Check: fl.check})
 	if err != nil {
 		return refuse("restore %s to %s: %w", path, target, err)
 	}
@@ -108,7 +103,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 		log.Warn("%s", w)
 	}
 	began := time.Now()
-	if err := plan.Run(ctx, log); err != nil {
+	if err := from.run(ctx, plan, log); err != nil {
 		return fmt.Errorf("restore %s to %s: %w%s", path, target, err, t.left(plan))
 	}
 	t.keep = true
@@ -116,22 +111,6 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	return c.restoreDone(&restoreReport{
 		Status: "done", Target: target, Bytes: plan.Bytes, Seconds: time.Since(began).Seconds(), Checked: fl.check, Warnings: log.Warnings(),
 	})
-}
-
-// restoreSource is a disk of an image as the engine takes it.
-func restoreSource(d *image.ChainDisk) restore.Source {
-	src := restore.Source{Layout: d.Layout}
-	for _, v := range d.Partitions {
-		name := fmt.Sprintf("partition %d (%s", v.Doc.Header.Number, v.Doc.FileSystem.Type)
-		if l := v.Doc.FileSystem.VolumeLabel; l != "" {
-			name += fmt.Sprintf(" %q", l)
-		}
-		src.Parts = append(src.Parts, restore.Part{
-			Number: int(v.Doc.Header.Number), Name: name + ")", Off: v.Doc.Geometry.Start,
-			Reader: v, Used: v.Stored(), Step: v.BlockSize(),
-		})
-	}
-	return src
 }
 
 // restoreTarget is what a restore writes to.
@@ -152,6 +131,9 @@ func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget
 		if inDev(path) {
 			return nil, refuse("there is no disk %s; 'ingot disks' lists those there are", path)
 		}
+		if f := vdisk.FormatOf(path); f != "" && f != vdisk.Raw {
+			return nil, refuse("%s would be a virtual disk: 'ingot convert FROM %s' makes it", path, path)
+		}
 		if dryRun {
 			return nil, refuse("%s does not exist: a sparse file of %s would be created", path, size(l.Size))
 		}
@@ -159,6 +141,9 @@ func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget
 			return nil, err
 		}
 		t.created = true
+	}
+	if err := refuseVirtual(path); err != nil {
+		return nil, err
 	}
 	open := disk.OpenTarget
 	if dryRun {
@@ -177,6 +162,23 @@ func openRestoreTarget(path string, l *disk.Layout, dryRun bool) (*restoreTarget
 		t.current, _ = disk.Parse(t.file, sector)
 	}
 	return t, nil
+}
+
+// refuseVirtual refuses the file of a virtual disk: its disk is not what lies in
+// it from front to end.
+func refuseVirtual(path string) error {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	d, err := vdisk.Open(context.Background(), path, vdisk.Options{})
+	if err != nil {
+		return nil // what cannot be read may be overwritten
+	}
+	defer d.Close()
+	if d.Format != vdisk.Raw {
+		return refuse("%s is a virtual disk (%s): 'ingot convert FROM %s --force' replaces it", path, d.Format, path)
+	}
+	return nil
 }
 
 // inDev says whether the path lies in the folder of devices, where a file would

@@ -98,22 +98,22 @@ func listLayouts() (disks []runner.Disk, unread []string, err error) {
 }
 
 func openLayout(path string) (*runner.Disk, error) {
-	f, src, err := openSource(path, 0)
+	src, err := openSource(context.Background(), path, sourceFlags{})
 	if err != nil {
 		return nil, err
 	}
-	return &runner.Disk{Info: src.Info, Layout: src.Layout}, f.Close()
+	return &runner.Disk{Info: src.Info, Layout: src.Layout}, src.Close()
 }
 
 // hasWindows says whether a disk has what Windows needs to start, or a part of
 // it.
 func hasWindows(d *runner.Disk) (bool, error) {
-	f, src, err := openSource(d.Info.Path, 0)
+	src, err := openSource(context.Background(), d.Info.Path, sourceFlags{})
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
-	_, err = backup.Prepare(src, backup.Options{Windows: true})
+	defer src.Close()
+	_, err = backup.Prepare(src.Source, backup.Options{Windows: true})
 	return err == nil, nil
 }
 

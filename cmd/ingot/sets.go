@@ -20,11 +20,13 @@ func newSets(c *console) *cobra.Command {
 		Short: "List the backup sets in a folder",
 		Long: `List the backup sets in a folder with their points in time: when each was made,
 its type, its size, what it needs, and whether anything of that is missing.
-Image files are known by their content, whatever they are called.
+Image files are known by their content, whatever they are called. Windows system
+images (WindowsImageBackup) in the folder are listed with their volumes.
 
 The exit code is 3 when a point in time cannot be restored.`,
 		Example: `  ingot sets /mnt/backup
-  ingot sets /mnt/backup --json`,
+  ingot sets /mnt/backup --json
+  ingot sets E:\`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.sets(cmd.Context(), a[0]) },
 	}
@@ -35,6 +37,8 @@ type setsView struct {
 	Folder string       `json:"folder"`
 	Sets   []setView    `json:"sets"`
 	Broken []brokenView `json:"unreadable"`
+	// Windows are the system images that Windows wrote.
+	Windows []windowsView `json:"windows_images,omitempty"`
 }
 
 // setView is a backup set.
@@ -78,6 +82,7 @@ func (c *console) sets(ctx context.Context, path string) error {
 		return err
 	}
 	v := viewSets(path, sets)
+	v.Windows = viewWindows(ctx, path)
 	bad := v.bad()
 	if c.json {
 		return errors.Join(c.emit(v), bad)
@@ -184,7 +189,8 @@ func (c *console) printSets(v *setsView) error {
 	for _, b := range v.Broken {
 		c.note("unreadable: %s: %s", b.File, b.Error)
 	}
-	if len(v.Sets) == 0 && len(v.Broken) == 0 {
+	c.printWindows(v.Windows)
+	if len(v.Sets) == 0 && len(v.Broken) == 0 && len(v.Windows) == 0 {
 		c.note("%s holds no images", v.Folder)
 	}
 	return nil

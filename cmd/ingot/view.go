@@ -26,6 +26,7 @@ type diskView struct {
 	Physical   int64      `json:"physical_sector_bytes,omitempty"`
 	Partitions []partView `json:"partitions"`
 	Warnings   []string   `json:"warnings,omitempty"`
+	Notes      []string   `json:"notes,omitempty"`
 	Error      string     `json:"error,omitempty"`
 }
 
@@ -105,6 +106,9 @@ func (v *diskView) print(w io.Writer) error {
 	fmt.Fprintln(w, strings.TrimSpace(strings.Join(head, "  ")))
 	if len(v.ByID) > 0 {
 		fmt.Fprintf(w, "  lasting name: %s\n", v.ByID[0])
+	}
+	for _, note := range v.Notes {
+		fmt.Fprintf(w, "  %s\n", note)
 	}
 	if v.Error != "" {
 		fmt.Fprintf(w, "  %s\n", v.Error)

@@ -25,5 +25,21 @@ func (c *Cursor) Meets(e Extent) (bool, error) {
 	return c.c.ok && c.c.e.Off < e.End(), c.c.err
 }
 
+// Within gives what the map holds of e, relative to its start. e begins at or
+// behind the end of the one asked for before.
+func (c *Cursor) Within(e Extent) ([]Extent, error) {
+	var out []Extent
+	for c.c.ok && c.c.err == nil && c.c.e.Off < e.End() {
+		if lo, hi := max(c.c.e.Off, e.Off), min(c.c.e.End(), e.End()); lo < hi {
+			out = append(out, Extent{lo - e.Off, hi - lo})
+		}
+		if c.c.e.End() > e.End() {
+			break
+		}
+		c.c.step()
+	}
+	return out, c.c.err
+}
+
 // Stop ends the walk.
 func (c *Cursor) Stop() { c.stop() }

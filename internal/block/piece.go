@@ -79,6 +79,23 @@ func (p *Piece) Load(r Reader, buf []byte) error {
 	return nil
 }
 
+// Filled adds to out the stretches of units of the loaded piece that are not
+// zeros, relative to the piece.
+func (p *Piece) Filled(buf []byte, unit int64, out []Extent) []Extent {
+	for off := int64(0); off < p.Len; off += unit {
+		e := Extent{off, min(unit, p.Len-off)}
+		if Zeros(buf[e.Off:e.End()]) {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].End() == e.Off {
+			out[n-1].Len += e.Len
+		} else {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 // Intersect is what of size bytes is in both a and b.
 func Intersect(a, b Map, size int64) Map {
 	return Subtract(Clip(a, 0, size), Subtract(Whole(size), b))

@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -32,8 +33,10 @@ func bits(t *testing.T, m Map, size int64) []bool {
 
 type bytesReader []byte
 
-func (b bytesReader) Size() int64                             { return int64(len(b)) }
-func (b bytesReader) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(b).ReadAt(p, off) }
+func (b bytesReader) Size() int64 { return int64(len(b)) }
+func (b bytesReader) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(b).ReadAt(p, off)
+}
 
 func TestPieces(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -106,5 +109,50 @@ func TestIntersectAndShift(t *testing.T) {
 				t.Fatalf("byte %d of %v shifted: %v", i, a, moved[i])
 			}
 		}
+	}
+}
+
+func TestCursorWithin(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		size := r.Int64N(3000) + 10
+		m := randomMap(r, size)
+		want, got := bits(t, m, size), make([]bool, size)
+		c := NewCursor(m)
+		for off := int64(0); off < size; {
+			e := Extent{off, min(1+r.Int64N(400), size-off)}
+			list, err := c.Within(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range list {
+				for i := x.Off; i < x.End(); i++ {
+					got[e.Off+i] = true
+				}
+			}
+			off = e.End() + r.Int64N(3)*100
+			for i := e.End(); i < min(off, size); i++ {
+				got[i] = want[i]
+			}
+		}
+		c.Stop()
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("byte %d of %v: %v", i, m, got[i])
+			}
+		}
+	}
+}
+
+func TestFilled(t *testing.T) {
+	buf := make([]byte, 100)
+	p := Piece{Extent: Extent{1000, 95}}
+	for _, at := range []int{3, 12, 44, 94} {
+		buf[at] = 1
+	}
+	buf[97] = 1 // behind the piece
+	want := []Extent{{0, 20}, {40, 10}, {90, 5}}
+	if got := p.Filled(buf, 10, nil); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

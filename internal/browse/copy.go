@@ -255,7 +255,7 @@ func (t *target) folder(name string) (*target, error) {
 
 // fatal is an error that ends the copy, as all files to come would have it too.
 func (c *copier) fatal(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
+	return errors.Is(err, errFull) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
 }
 
 // stop is an error that ends the copy. On its way up nothing is added to it.
