@@ -21,10 +21,13 @@ import (
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
 	var held *folder.HeldError
+	var reported reportedError
 	var child *childError
 	switch {
 	case errors.As(err, &child):
 		return child.Hint
+	case errors.As(err, &reported) && errors.Is(err, image.ErrPaused):
+		return "run it again: what was written stays, and the next run goes on with it."
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):

@@ -33,7 +33,7 @@ func (c *console) runEnv(ctx context.Context, fl *runFlags) *runner.Env {
 			if ctx.Err() != nil {
 				err = errors.Join(errInterrupted, err)
 			}
-			return exitCode(err), hint(err)
+			return exitCode(err), hint(reportedError{err})
 		},
 		Supply: machine.Power, Metered: machine.Metered, Share: machine.Share,
 		Priority: machine.SetPriority, Awake: machine.StayAwake, Detach: machine.Detach,
