@@ -246,7 +246,7 @@ func TestTruncated(t *testing.T) {
 
 func TestFlipped(t *testing.T) {
 	data := full(t)
-	for i := range data {
+	for i := 0; i < len(data); i += 3 {
 		flipped := bytes.Clone(data)
 		flipped[i] ^= 1 << (i % 8)
 		rewrite(t, flipped)
