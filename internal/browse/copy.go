@@ -307,7 +307,11 @@ func (c *copier) lose(what string, it Item, err error) {
 // losses says what could not be kept.
 func (c *copier) losses() (out []string) {
 	for what, l := range c.lost {
-		out = append(out, fmt.Sprintf("the %s of %d files could not be kept (%s)", what, l.count, l.first))
+		of := fmt.Sprintf("%d files", l.count)
+		if l.count == 1 {
+			of = "a file"
+		}
+		out = append(out, fmt.Sprintf("the %s of %s could not be kept (%s)", what, of, l.first))
 	}
 	slices.Sort(out)
 	return out
