@@ -4,7 +4,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What can run under Wine: Wine 8 cannot remove folders the way Go does, and has none of the tools.
-WINE_PKGS ?= ./internal/block/... ./internal/dest/desttest ./internal/pipeline ./internal/job ./internal/image
+WINE_PKGS ?= ./internal/block/... ./internal/browse ./internal/dest/desttest ./internal/pipeline ./internal/job ./internal/image ./internal/trust ./internal/secret
 
 # The tests call mkfs tools, which Debian keeps where users do not look.
 export PATH := $(PATH):/usr/sbin:/sbin

@@ -7,12 +7,13 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # command:package
 test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:ntfs-3g ntfs-3g:ntfs-3g
-  fusermount3:fuse3 getfattr:attr zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
+  fusermount3:fuse3 getfattr:attr setfacl:acl zstd:zstd python3:python3 partx:util-linux mountpoint:util-linux
   mount:mount fsfreeze:util-linux mke2fs:e2fsprogs mkfs.exfat:exfatprogs mount.exfat-fuse:exfat-fuse
   mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkfs.f2fs:f2fs-tools cryptsetup:cryptsetup-bin
   wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace
   nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils qemu-io:qemu-utils fio:fio
-  vhdiinfo:libvhdi-utils partclone.ntfs:partclone parted:parted xz:xz-utils lz4:lz4 bzip2:bzip2"
+  vhdiinfo:libvhdi-utils partclone.ntfs:partclone parted:parted xz:xz-utils lz4:lz4 bzip2:bzip2
+  xmllint:libxml2-utils systemd-analyze:systemd setpriv:util-linux"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
 bench_needs="partclone.ntfs:partclone ntfsclone:ntfs-3g mkntfs:ntfs-3g sgdisk:gdisk zstd:zstd

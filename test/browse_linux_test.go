@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,7 +78,48 @@ func browseSet(t *testing.T, kinds []lookedAt, middle, last int) {
 		if k.windows {
 			b.toNTFS(i, k, points[last])
 		}
+		if k.unix {
+			b.asNobody(i, points[last])
+		}
 	}
+}
+
+// asNobody copies files as somebody who cannot give them away: those that run as
+// their owner must not run as another one then.
+func (b *browsed) asNobody(i int, point string) {
+	b.t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "ingot-nobody-")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	sh(b.t, "cp", ingot, b.key, dir)
+	sh(b.t, "cp", "-r", filepath.Dir(point), filepath.Join(dir, "images"))
+	sh(b.t, "chown", "-R", "65534:65534", dir)
+	run := func(args ...string) string {
+		return sh(b.t, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", filepath.Join(dir, "ingot")}, append(args, "--password-file", filepath.Join(dir, "key"))...)...)
+	}
+	ref := fmt.Sprintf("%s:%d/", filepath.Join(dir, "images", filepath.Base(point)), i+1)
+	text := run("cp", ref+"modes", ref+"attr", ref+"names", ref+"special-pipe", dir)
+	for _, want := range []string{"the extended attributes (security) of a file could not be kept", "the extended attributes (trusted) of a file"} {
+		if !strings.Contains(text, want) {
+			b.t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	for name, want := range map[string]os.FileMode{
+		"modes/4755": 0o755, "modes/2711": 0o711, "modes/1777": 0o777 | os.ModeSticky, "modes/0": 0, "modes/444": 0o444,
+		"modes/folder 2775": 0o775 | os.ModeDir, "modes/folder 0555/inside": 0o644, "special-pipe": 0o640 | os.ModeNamedPipe,
+	} {
+		st, err := os.Lstat(filepath.Join(dir, name))
+		if err != nil || st.Mode() != want {
+			b.t.Errorf("%s: %v, %v", name, st, err)
+			continue
+		}
+		if sys := st.Sys().(*syscall.Stat_t); sys.Uid != 65534 {
+			b.t.Errorf("%s belongs to %d", name, sys.Uid)
+		}
+	}
+	fails(b.t, 6, "made by root only", b.args("cp", "--no-owner", fmt.Sprintf("%s:%d/special-char", point, i+1), filepath.Join(dir, "char"))...)
 }
 
 // toNTFS copies files of NTFS to a volume of NTFS, where nothing of them is lost.

@@ -67,7 +67,7 @@ func writeAt(t *testing.T, path string, b []byte, off int64) {
 }
 
 // TestLinuxDisk takes a disk with XFS, Btrfs, swap and BitLocker through the
-// program, onto a disk full of other data.
+// program, onto a disk full of other data, and files out of the image.
 func TestLinuxDisk(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
@@ -98,6 +98,9 @@ func TestLinuxDisk(t *testing.T) {
 	if text := sh(t, ingot, "disks", src); !strings.Contains(text, keep) {
 		t.Errorf("disks: %s", text)
 	}
+	if text := sh(t, ingot, "image", src, "--to", out, "--dry-run", "--exclude", "d1/**"); !strings.Contains(text, "Btrfs has checksums") || !strings.Contains(text, "5 files, 1.7 MB left out") {
+		t.Errorf("image: %s", text)
+	}
 	hibernated := filepath.Join(dir, "hibernated.img")
 	sh(t, "cp", "--sparse=always", src, hibernated)
 	writeAt(t, hibernated, []byte("S1SUSPEND\x00"), swap.off<<20+4086)
@@ -111,8 +114,13 @@ func TestLinuxDisk(t *testing.T) {
 	if text := sh(t, "blkid", "-p", swap.attach(t, dst)); !strings.Contains(text, "01234567-89ab-cdef-0123-456789abcdef") {
 		t.Errorf("swap: %s", text)
 	}
-	for _, p := range []part{xfs, btrfs} {
+	for i, p := range []part{xfs, btrfs} {
+		copied := filepath.Join(dir, fmt.Sprint("copied", i))
+		sh(t, ingot, "cp", fmt.Sprintf("%s:%d/", image, i+1), copied)
 		want, got := p.hashes(t, src), p.hashes(t, dst)
+		if read := volumetest.Hashes(t, copied); !maps.Equal(want, read) {
+			t.Errorf("of the partition at %d MiB %d files of %d come out of the image, or others", p.off, len(read), len(want))
+		}
 		if len(want) < 20 || !maps.Equal(want, got) {
 			t.Errorf("the partition at %d MiB has %d files of %d, or others", p.off, len(got), len(want))
 		}

@@ -12,6 +12,7 @@ import (
 	"ingot/internal/browse"
 	"ingot/internal/disk"
 	"ingot/internal/image"
+	"ingot/internal/vdisk"
 )
 
 // refHelp explains how verbs are told which file of an image is meant.
@@ -57,7 +58,7 @@ func (c *console) openRef(ctx context.Context, text string, whole bool) (*looked
 
 // openParts finds the partitions of a point in time, or of a disk.
 func (c *console) openParts(ctx context.Context, ref string, whole bool) ([]*browse.Partition, io.Closer, error) {
-	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && isWindowsImage(ref)) {
+	if st, err := os.Stat(ref); err == nil && (st.Mode()&fs.ModeDevice != 0 || st.IsDir() && (isWindowsImage(ref) || vdisk.IsClonezilla(ref))) {
 		return openDiskParts(ctx, ref)
 	}
 	p, err := c.openPoint(ctx, ref)

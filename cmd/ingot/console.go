@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"ingot/internal/job"
+	"ingot/internal/machine"
 )
 
 // console is where a command talks to.
@@ -25,7 +26,8 @@ type console struct {
 	lines     *bufio.Reader // of in, once something was asked
 	painter   *painter      // of the run under way, when there is a terminal
 	passwords passwordFlags
-	known     []byte // the password, so that a person is asked once
+	acts      machine.Acts // what can become of the machine after a run; nil are those of the system
+	known     []byte       // the password, so that a person is asked once
 }
 
 // emit prints one JSON object on a line.
@@ -41,15 +43,18 @@ func terminal(w any) bool {
 
 // log makes the Log of a run: JSON events on the output, a line that is drawn
 // anew on a terminal, or a plain line now and then.
-func (c *console) log() *job.Log {
+func (c *console) log() *job.Log { return job.NewLog(c.sink()) }
+
+// sink is what a Log of this console tells.
+func (c *console) sink() func(job.Event) {
 	switch {
 	case c.json:
-		return job.NewLog(func(e job.Event) { _ = c.emit(e) })
+		return func(e job.Event) { _ = c.emit(e) }
 	case terminal(c.errs):
 		c.painter = &painter{w: c.errs}
-		return job.NewLog(c.painter.draw)
+		return c.painter.draw
 	}
-	return job.NewLog((&printer{w: c.errs, every: 10 * time.Second}).print)
+	return (&printer{w: c.errs, every: 10 * time.Second}).print
 }
 
 // painter keeps one line of progress on a terminal.
@@ -159,7 +164,8 @@ func (c *console) confirm(ctx context.Context, question string) (bool, error) {
 // fail tells the error a command ends with, and what to do about it.
 func (c *console) fail(err error) {
 	// These have a report already, which says it.
-	if c.json && !errors.Is(err, errUnreadable) && !errors.Is(err, errPartly) {
+	var reported reportedError
+	if c.json && !errors.Is(err, errUnreadable) && !errors.Is(err, errPartly) && !errors.As(err, &reported) {
 		_ = c.emit(struct {
 			Status string `json:"status"`
 			Error  string `json:"error"`

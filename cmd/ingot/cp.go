@@ -136,7 +136,7 @@ func (c *console) copied(r *browse.CopyReport, to string, dry bool) error {
 	case dry:
 		v.Status = "planned"
 	case r.Failed > 0:
-		v.Status, partly = "partly", fmt.Errorf("%w: %d files, folders or streams were not copied", errPartly, r.Failed)
+		v.Status, partly = "partly", fmt.Errorf("%w: what was not copied (files, folders, streams): %d", errPartly, r.Failed)
 	}
 	if c.json {
 		return errors.Join(c.emit(v), partly)

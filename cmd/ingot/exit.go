@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
+	"ingot/internal/dest/folder"
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/runner"
+	"ingot/internal/trust"
 	"ingot/internal/vdisk/partclone"
 	"ingot/internal/vdisk/qcow2"
 	"ingot/internal/vdisk/vmdk"
@@ -48,6 +52,7 @@ func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format
 func exitCode(err error) int {
 	var usage usageError
 	var refused refusal
+	var held *folder.HeldError
 	var child *childError
 	switch {
 	case err == nil:
@@ -67,7 +72,10 @@ func exitCode(err error) int {
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers),
 		errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt), errors.Is(err, partclone.ErrCorrupt):
 		return exitDamaged
-	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse):
+	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
+		errors.Is(err, trust.ErrUntrusted), errors.Is(err, fs.ErrExist), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):
+		return exitRefused
+	case refusedByService(err):
 		return exitRefused
 	}
 	return exitFailed

@@ -7,9 +7,12 @@ import (
 
 	"ingot/internal/backup"
 	"ingot/internal/dest"
+	"ingot/internal/dest/folder"
 	"ingot/internal/disk"
 	"ingot/internal/image"
 	"ingot/internal/restore"
+	"ingot/internal/runner"
+	"ingot/internal/trust"
 	"ingot/internal/vdisk"
 	"ingot/internal/vdisk/partclone"
 	"ingot/internal/vdisk/qcow2"
@@ -18,10 +21,14 @@ import (
 
 // hint is what a person can do about an error; "" when the error says it all.
 func hint(err error) string {
+	var held *folder.HeldError
+	var reported reportedError
 	var child *childError
 	switch {
 	case errors.As(err, &child):
 		return child.Hint
+	case errors.As(err, &reported) && errors.Is(err, image.ErrPaused):
+		return "run it again: what was written stays, and the next run goes on with it."
 	case errors.Is(err, image.ErrPaused) && errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination, then run the same command with --resume."
 	case errors.Is(err, image.ErrPaused):
@@ -32,6 +39,12 @@ func hint(err error) string {
 		return "choose another --name or folder, or move the existing file away."
 	case errors.Is(err, disk.ErrInUse):
 		return "unmount what is mounted from it (umount, swapoff), or start from rescue media."
+	case errors.As(err, &held):
+		return "wait for it to end (--wait), or end it. A lock whose process is gone is taken over by itself; that of another machine after ten minutes."
+	case errors.Is(err, runner.ErrNowhere):
+		return "plug in, mount or switch on one of the destinations, or change them in the definition."
+	case errors.Is(err, runner.ErrGone):
+		return "'ingot disks' shows what is there: plug in the disk, or edit the definition (with gone=\"warn\" the rest is imaged)."
 	case errors.Is(err, errUnreadable):
 		return "the disk is failing: the ranges are listed above. Keep this image, take another one soon, and replace the disk."
 	case errors.Is(err, errPartly):
@@ -60,8 +73,10 @@ func hint(err error) string {
 		return "the target disk is failing, or something else wrote to it: use another one."
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room at the destination or choose another one."
+	case errors.Is(err, trust.ErrUntrusted):
+		return "definitions run with the rights of the administrator: look what the file says before you trust it, then run the command above."
 	case errors.Is(err, fs.ErrPermission):
 		return "access was denied: disks need the administrator (sudo, or an elevated prompt on Windows), folders and files their owner."
 	}
-	return ""
+	return serviceHint(err)
 }

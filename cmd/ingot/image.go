@@ -91,7 +91,8 @@ listed; the exit code is 6 then.
 read as zeros after a restore. A pattern is matched against the path from the
 root of each volume: * is any part of a name, ** any number of folders. One that
 matches a folder leaves out all files in it. What a file shares with one that is
-kept is kept, and so are the few bytes of one that has no cluster of its own.`,
+kept is kept, and so are the few bytes of one that has no cluster of its own.
+Nothing is left out of Btrfs, whose checksums would not match then.`,
 		Example: `  sudo ingot image /dev/sda --to /mnt/backup --verify
   sudo ingot image /dev/nvme0n1 --to /mnt/backup --windows --comment "before the update"
   sudo ingot image /dev/sda --to /mnt/backup --type full

@@ -30,7 +30,8 @@ type imageJob struct {
 	purgeBefore bool // apply the rules before the image too
 	verify      bool
 	retryFor    time.Duration
-	mounted     bool // take partitions that are mounted writable
+	rate        int64 // of writing, in bytes a second; 0 is no limit
+	mounted     bool  // take partitions that are mounted writable
 }
 
 // imaging is a job that can begin: everything was looked at, nothing is written.
@@ -95,7 +96,7 @@ func (im *imaging) run(ctx context.Context, log *job.Log) (*imageReport, error) 
 			return nil, err
 		}
 	}
-	res, err := im.plan.Run(ctx, im.patient(keep.guard(im.store, im.target), log), im.target, backup.Naming{
+	res, err := im.plan.Run(ctx, im.patient(keep.guard(&dest.Limited{Store: im.store, Rate: im.rate}, im.target), log), im.target, backup.Naming{
 		Template: im.name, Time: began, Host: host, Disk: filepath.Base(im.source), Destination: abs, Version: version,
 	}, log)
 	if err != nil {

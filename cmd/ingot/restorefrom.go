@@ -59,7 +59,7 @@ func diskToRestore(ctx context.Context, path string, fl *restoreFlags, log *job.
 	if fl.test || fl.disk != 1 && !vdisk.IsClonezilla(path) {
 		return nil, usageError{fmt.Errorf("--verify and --disk are for images: %s is a disk or virtual disk", path)}
 	}
-	s, err := openSource(ctx, path, sourceFlags{layout: fl.layout, disk: fl.disk})
+	s, err := openSource(ctx, path, sourceFlags{disk: fl.disk, layout: fl.layout})
 	if err != nil {
 		return nil, err
 	}

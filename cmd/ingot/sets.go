@@ -82,7 +82,7 @@ func (c *console) sets(ctx context.Context, path string) error {
 		return err
 	}
 	v := viewSets(path, sets)
-	v.Windows = viewWindows(path)
+	v.Windows = viewWindows(ctx, path)
 	bad := v.bad()
 	if c.json {
 		return errors.Join(c.emit(v), bad)

@@ -21,16 +21,16 @@ type sourceFlags struct {
 	sector  int64
 	raw     bool
 	folders []string
-	tempDir string
-	disk    int    // of a folder of Clonezilla, counted from 1; 0 is the first
 	layout  string // a file with the table of the disk of a Windows system image
+	tempDir string
+	disk    int // of a folder of Clonezilla, counted from 1; 0 is the first
 }
 
 func (fl *sourceFlags) add(f *pflag.FlagSet) {
 	f.Int64Var(&fl.sector, "sector-size", 0, "sector size of a disk-image file in bytes (default: found out)")
 	f.BoolVar(&fl.raw, "raw", false, "take a disk-image file as it is, whatever format it seems to have")
-	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where images of partclone and Clonezilla are unpacked (default: the system's)")
 	layoutFlag(f, &fl.layout)
+	f.StringVar(&fl.tempDir, "temp-dir", "", "folder where images of partclone and Clonezilla are unpacked (default: the system's)")
 	f.StringArrayVar(&fl.folders, "backing-folder", nil, "a folder that may hold files a virtual disk stands on, besides its own folder (repeatable)")
 }
 
@@ -69,7 +69,7 @@ func openDisk(ctx context.Context, path string, fl sourceFlags) (*source, error)
 	s := new(source)
 	st, err := os.Stat(path)
 	if err == nil && st.IsDir() && !vdisk.IsClonezilla(path) {
-		return openWindows(path, fl)
+		return openWindows(ctx, path, fl)
 	}
 	if fl.layout != "" {
 		return nil, usageError{fmt.Errorf("--layout is for folders of Windows system images, and %s is none", path)}

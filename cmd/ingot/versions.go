@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -73,7 +74,7 @@ func (c *console) versions(ctx context.Context, path, name string, o browse.Vers
 	}
 	unreadable := 0
 	for _, h := range all {
-		c.note("disk %s, partition %s", h.DiskID, h.Partition)
+		c.note("disk %s, partition %s", cmp.Or(h.DiskID, "without an id"), h.Partition)
 		for _, v := range viewVersions(h) {
 			if v.Status == "unreadable" {
 				unreadable += v.Points

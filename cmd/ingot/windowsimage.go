@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ type windowsDisk struct {
 }
 
 // openWindows opens the newest backup in a folder of Windows system images.
-func openWindows(path string, fl sourceFlags) (*source, error) {
+func openWindows(ctx context.Context, path string, fl sourceFlags) (*source, error) {
 	computers, err := wib.Find(path)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func openWindows(path string, fl sourceFlags) (*source, error) {
 		return nil, refuse("%s holds Windows system images of %d computers: name one of their folders (%s)", path, len(computers), strings.Join(names, ", "))
 	}
 	all := computers[0].Backups
-	b, err := winimage.Open(all[len(all)-1])
+	b, err := winimage.Open(ctx, all[len(all)-1])
 	if err != nil {
 		return nil, err
 	}
@@ -208,25 +209,25 @@ type windowVolume struct {
 }
 
 // viewWindows lists the Windows system images in a folder; there may be none.
-func viewWindows(path string) (out []windowsView) {
+func viewWindows(ctx context.Context, path string) (out []windowsView) {
 	computers, err := wib.Find(path)
 	if err != nil {
 		return nil
 	}
 	for _, c := range computers {
 		for i := range c.Backups {
-			out = append(out, viewWindowsBackup(&c.Backups[i]))
+			out = append(out, viewWindowsBackup(ctx, &c.Backups[i]))
 		}
 	}
 	return out
 }
 
-func viewWindowsBackup(b *wib.Backup) windowsView {
+func viewWindowsBackup(ctx context.Context, b *wib.Backup) windowsView {
 	v := windowsView{Computer: b.Computer, Folder: b.Path, Begun: b.Time, Changed: b.Changed, Whole: b.Whole, Problems: append([]string{}, b.Problems...)}
 	for i := range b.Disks {
 		d := &b.Disks[i]
 		vol := windowVolume{Name: d.Name(), File: d.Path, Size: d.Size}
-		one, err := winimage.Open(wib.Backup{Path: b.Path, Disks: b.Disks[i : i+1]})
+		one, err := winimage.Open(ctx, wib.Backup{Path: b.Path, Disks: b.Disks[i : i+1]})
 		if err == nil {
 			vol.Disk = one.Volumes[0].Size()
 			err = one.Close()

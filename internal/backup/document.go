@@ -13,6 +13,7 @@ import (
 
 	"ingot/internal/disk"
 	"ingot/internal/image"
+	"ingot/internal/plan"
 )
 
 // Naming says how the image file is called and what it says of its making.
@@ -30,6 +31,9 @@ type Naming struct {
 
 // Extension is that of image files of the layout.
 const Extension = ".mrimgx"
+
+// Full is the name of the first file of a full with this id.
+func (n Naming) Full(imageID string) string { return n.file("", imageID, &Target{}, 0) }
 
 // file is the name of file number part, counted from 0, of a new image: with this
 // id for a full, unless the stem of its name is known, else with the name of the
@@ -116,25 +120,19 @@ func (p *Plan) encryption() image.Encryption {
 }
 
 // definition is the backup definition the image embeds, in the schema of the
-// layout.
+// layout: that of the run, if it has one, with what is imaged.
 func (p *Plan) definition() (json.RawMessage, error) {
-	type source struct {
-		Number     int    `json:"number"`
-		Partitions []int  `json:"partitions"`
-		Signature  string `json:"signature"`
+	var v plan.VendorDefinition
+	if p.opts.Definition != nil {
+		v = *p.opts.Definition
 	}
-	src := source{Number: p.Source.Info.Number, Signature: p.Source.Layout.ID}
+	src := plan.VendorDisk{Number: p.Source.Info.Number, Signature: p.Source.Layout.ID}
 	for i := range p.Parts {
 		src.Partitions = append(src.Partitions, p.Parts[i].Number)
 	}
-	return json.Marshal(struct {
-		Format      string   `json:"backup_format"`
-		Comment     string   `json:"comment"`
-		Compression string   `json:"compression_level"`
-		Disks       []source `json:"disks"`
-		FileType    string   `json:"file_type"`
-		Intelligent bool     `json:"intelligent_sector_copy"`
-	}{"partition", p.opts.Comment, p.opts.Compression, []source{src}, "image", !p.opts.AllSectors})
+	v.Format, v.FileType, v.Disks = "partition", "image", []plan.VendorDisk{src}
+	v.Comment, v.Compression, v.Intelligent = p.opts.Comment, p.opts.Compression, !p.opts.AllSectors
+	return json.Marshal(v)
 }
 
 func (p *Plan) diskDocument() image.Disk {

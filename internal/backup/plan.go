@@ -12,6 +12,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
 	"ingot/internal/image"
+	"ingot/internal/plan"
 )
 
 // ErrOptions is wrapped by the error for options that contradict each other or
@@ -80,6 +81,9 @@ type Options struct {
 	BlockSize int64
 	// Comment is kept in the image.
 	Comment string
+	// Definition is the one that is run, which the image embeds; nil embeds what
+	// these options say.
+	Definition *plan.VendorDefinition
 	// TempDir is where the index waits while a large disk is imaged; "" is
 	// the system's folder for temporary files.
 	TempDir string

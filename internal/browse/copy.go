@@ -255,7 +255,7 @@ func (t *target) folder(name string) (*target, error) {
 
 // fatal is an error that ends the copy, as all files to come would have it too.
 func (c *copier) fatal(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
+	return errors.Is(err, errFull) || errors.Is(err, syscall.EROFS) || errors.Is(err, errQuota)
 }
 
 // stop is an error that ends the copy. On its way up nothing is added to it.
@@ -307,7 +307,11 @@ func (c *copier) lose(what string, it Item, err error) {
 // losses says what could not be kept.
 func (c *copier) losses() (out []string) {
 	for what, l := range c.lost {
-		out = append(out, fmt.Sprintf("the %s of %d files could not be kept (%s)", what, l.count, l.first))
+		of := fmt.Sprintf("%d files", l.count)
+		if l.count == 1 {
+			of = "a file"
+		}
+		out = append(out, fmt.Sprintf("the %s of %s could not be kept (%s)", what, of, l.first))
 	}
 	slices.Sort(out)
 	return out

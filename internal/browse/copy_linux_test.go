@@ -90,7 +90,7 @@ func TestCopyHostileNames(t *testing.T) {
 	v := volumeOf("ext4",
 		fileOf("..", "x"), fileOf(".", "x"), fileOf("", "x"), fileOf("../out/secret", "x"), fileOf("/etc/passwd-ingot", "x"), fileOf("nul\x00", "x"),
 		linkTo("../out/link", "x"), folderOf("..", fileOf("secret", "x")), folderOf("../out", fileOf("new", "x")), folderOf("a/b"),
-		fileOf("good", "yes"), fileOf("good", "again"),
+		fileOf("good", "yes"), fileOf("good", "two"),
 		folderOf("sub", fileOf("../good", "x"), fileOf("fine", "yes")))
 	r, err := b.copy(t.Context(), v, CopyOptions{})
 	if err != nil || r.Failed != 12 || r.Files != 2 {
@@ -125,19 +125,22 @@ func TestCopyThroughLinks(t *testing.T) {
 		}
 	}
 	b := newBox(t)
-	for name, to := range map[string]string{"d": b.out, "f": filepath.Join(b.out, "secret")} {
+	for name, to := range map[string]string{"d": b.out, "f": filepath.Join(b.out, "secret"), "e": "real", "real/x": "/dev/null"} {
+		_ = os.Mkdir(filepath.Join(b.in, "real"), 0o700)
 		if err := os.Symlink(to, filepath.Join(b.in, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	v := volumeOf("ext4", folderOf("d", fileOf("secret", "x")), fileOf("f", "new"))
+	v := volumeOf("ext4", folderOf("d", fileOf("secret", "x")), fileOf("f", "new"), folderOf("e", fileOf("astray", "x")))
 	if _, err := b.copy(t.Context(), v, CopyOptions{}); !errors.Is(err, ErrExists) {
 		t.Error(err)
 	}
-	if r, err := b.copy(t.Context(), v, CopyOptions{Force: true}); err != nil || r.Failed != 1 || r.Files != 1 {
+	if r, err := b.copy(t.Context(), v, CopyOptions{Force: true}); err != nil || r.Failed != 2 || r.Files != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	b.files()
+	if got := b.files(); !slices.Equal(got, []string{"d", "e", "f", "real", "real/x"}) {
+		t.Errorf("%q", got)
+	}
 	if got, err := os.ReadFile(filepath.Join(b.in, "f")); string(got) != "new" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}

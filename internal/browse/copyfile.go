@@ -48,6 +48,7 @@ func (c *copier) file(t *target, it Item) error {
 	}
 	if err == nil {
 		c.keep(it, w)
+		c.lose("reparse point", it, reparsed(it))
 	}
 	if closed := w.Close(); err == nil {
 		err = closed
@@ -57,6 +58,23 @@ func (c *copier) file(t *target, it Item) error {
 		return err
 	}
 	return c.commit(t, tmp, it.Name)
+}
+
+// reparsed is an error for a file of Windows that is more than its contents: one
+// whose reparse point says something to a program, such as an app's alias. Those
+// that say how the contents were stored (Compact OS), or that they are in a cloud
+// as well, are no loss ([MS-FSCC] 2.1.2.1).
+func reparsed(it Item) error {
+	const compacted, cloud, cloudMask = 0x80000017, 0x9000001a, 0xffff0fff
+	r, ok := it.Info.Sys().(filesys.Reparse)
+	if !ok {
+		return nil
+	}
+	tag, _ := r.ReparsePoint()
+	if tag == 0 || tag == compacted || tag&cloudMask == cloud {
+		return nil
+	}
+	return fmt.Errorf("its tag is %#08x", tag)
 }
 
 // firstMode is how a file is made: closed to others, when it is going to have

@@ -20,8 +20,11 @@ import (
 
 const defaultStreams = StreamsXattr
 
-// errQuota is the error of who may not have more bytes here.
-const errQuota = unix.EDQUOT
+// What a write ends with when the target is full, or who copies may not have more.
+const (
+	errFull  = unix.ENOSPC
+	errQuota = unix.EDQUOT
+)
 
 // host is what can be kept where the copies go.
 type host struct {

@@ -17,8 +17,11 @@ import (
 
 const defaultStreams = StreamsFiles
 
-// errQuota is the error of who may not have more bytes here.
-const errQuota = windows.ERROR_NOT_ENOUGH_QUOTA
+// What a write ends with when the target is full, or who copies may not have more.
+const (
+	errFull  = windows.ERROR_DISK_FULL
+	errQuota = windows.ERROR_DISK_QUOTA_EXCEEDED
+)
 
 // host is what can be kept where the copies go: Unix owners nowhere.
 type host struct{ owners bool }

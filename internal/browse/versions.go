@@ -258,16 +258,24 @@ func printOf(img *image.Volume, info fs.FileInfo) (sum [32]byte) {
 	return out
 }
 
-// result numbers the versions, and drops the partitions that never had the file.
+// result numbers the versions, and drops the partitions that never had the file,
+// but where none had it those of which it is not known.
 func (h *histories) result() (out []History) {
-	for _, one := range h.list {
-		if !slices.ContainsFunc(one.Moments, func(m Moment) bool { return m.Present }) {
-			continue
+	for _, has := range []func(Moment) bool{
+		func(m Moment) bool { return m.Present },
+		func(m Moment) bool { return m.Err != nil },
+	} {
+		for _, one := range h.list {
+			if slices.ContainsFunc(one.Moments, has) {
+				number(one.Moments)
+				out = append(out, *one)
+			}
 		}
-		number(one.Moments)
-		out = append(out, *one)
+		if out != nil {
+			return out
+		}
 	}
-	return out
+	return nil
 }
 
 // number gives equal contents equal numbers.

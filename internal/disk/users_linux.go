@@ -186,7 +186,8 @@ func (h host) users(fi fs.FileInfo) ([]Use, error) {
 // mount is a line of mountinfo.
 type mount struct {
 	devno, point, source string
-	writable             bool // the file system, not only this view of it
+	kind                 string // of the file system
+	writable             bool   // the file system, not only this view of it
 }
 
 // mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -203,7 +204,7 @@ func (h host) mounts() ([]mount, error) {
 			return nil, fmt.Errorf("mountinfo line %q lacks fields", strings.TrimSpace(line))
 		}
 		out = append(out, mount{
-			devno: l[2], point: unescape(l[4]), source: unescape(r[1]),
+			devno: l[2], point: unescape(l[4]), source: unescape(r[1]), kind: r[0],
 			writable: len(r) < 3 || slices.Contains(strings.Split(r[2], ","), "rw"),
 		})
 	}

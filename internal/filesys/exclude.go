@@ -47,8 +47,11 @@ const (
 // against the path from the root of the volume: * is any part of a name, ** any
 // number of folders, ? one character, [a-z] and {one,other} as in a shell; \ is
 // taken for /. One that matches a folder matches all that lies in it. Case
-// matters where it does for the file system (ext). A pattern that is none is
+// matters where it does for the file system (ext, XFS, Btrfs). A pattern that is none is
 // an error.
+//
+// Nothing is left out of Btrfs, which has checksums of the contents of files:
+// zeros would not match them, and the files could not be read.
 //
 // Kept are files that match under some of their names only, those that are
 // encrypted or stored by a filter of Windows, and every byte that a kept file,
@@ -62,7 +65,7 @@ const (
 // left out, and a number for each folder.
 func Exclude(v Volume, patterns []string) (Volume, Excluded, error) {
 	info := v.Info()
-	g, err := parseGlobs(patterns, !strings.HasPrefix(info.Type, "ext"))
+	g, err := parseGlobs(patterns, !strings.HasPrefix(info.Type, "ext") && info.Type != markXFS && info.Type != markBtrfs)
 	if err != nil {
 		return nil, Excluded{}, err
 	}
@@ -71,6 +74,8 @@ func Exclude(v Volume, patterns []string) (Volume, Excluded, error) {
 		return v, Excluded{}, nil
 	case info.WholeReason != "":
 		return v, Excluded{Reason: "it is copied whole"}, nil
+	case info.Type == markBtrfs:
+		return v, Excluded{Reason: "Btrfs has checksums of its files, which zeros in their place would not match"}, nil
 	case v.Files() == nil:
 		return v, Excluded{Reason: "its files cannot be read here"}, nil
 	}
@@ -176,7 +181,7 @@ func filtered(n Node) bool {
 }
 
 // errTwice is given of a volume whose files claim more than it has.
-var errTwice = errors.New("the files claim more than twice the bytes of the volume: it is damaged")
+var errTwice = errors.New("the files claim more than twice the bytes of the volume: it is damaged, or they share very much")
 
 // claimed is what of the extents to be left out belongs to something that is
 // kept: another file, a folder, the file system.

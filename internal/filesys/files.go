@@ -13,11 +13,11 @@ import (
 // this package.
 //
 // Paths are as io/fs has them: elements with a slash between them, "." for the
-// root. Names are those on the disk; what is no UTF-8 there (ext) stays as it
-// is, and lone surrogates (NTFS, FAT, exFAT) are encoded as UTF-8 would encode
+// root. Names are those on the disk; what is no UTF-8 there (ext, XFS, Btrfs)
+// stays as it is, and lone surrogates (NTFS, FAT, exFAT) are encoded as UTF-8 would encode
 // their number (WTF-8), so every name that ReadDir gives can be opened. Names
-// are compared as the file system does: without regard to case for NTFS, FAT
-// and exFAT. ReadDir gives entries in the order of their bytes, without "." and
+// are compared as the file system does: without regard to case for NTFS, FAT,
+// exFAT, and XFS that was made so. ReadDir gives entries in the order of their bytes, without "." and
 // "..". Nothing is followed: symbolic links and junctions are files of
 // fs.ModeSymlink, whose target ReadLink gives. Open and Lstat read what the path
 // needs and no more, so the first listing of a large volume comes at once.

@@ -24,11 +24,15 @@ func openXFS(r block.Reader) Volume {
 		return unread(r, markXFS, err)
 	}
 	f := v.Facts()
-	return settle(noFiles{v.Used()}, Info{
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
+	return settle(v, Info{
 		Type: markXFS, Label: f.Label, Serial: f.UUID, Size: r.Size(), SectorSize: f.SectorSize, ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		WholeReason: f.WholeReason, Unsettled: f.Unsettled, Warnings: f.Warnings,
-	}, further(r, markXFS), nil)
+	}, further(r, markXFS), tree)
 }
 
 // openBtrfs makes a Volume of a partition with the mark of Btrfs.
@@ -38,14 +42,18 @@ func openBtrfs(r block.Reader) Volume {
 		return unread(r, markBtrfs, err)
 	}
 	f := v.Facts()
-	return settle(noFiles{v.Used()}, Info{
+	var tree Files
+	if t := v.Files(); t != nil {
+		tree = t
+	}
+	return settle(v, Info{
 		Type: markBtrfs, Label: f.Label, Serial: f.UUID, Size: r.Size(), ClusterSize: f.ClusterSize,
 		TotalClusters: f.TotalClusters, FreeClusters: f.FreeClusters, UsedBytes: f.UsedBytes,
 		WholeReason: f.WholeReason, Warnings: f.Warnings,
-	}, further(r, markBtrfs), nil)
+	}, further(r, markBtrfs), tree)
 }
 
-// noFiles are contents whose folders are reached through a mount only.
+// noFiles are contents without files.
 type noFiles struct{ used block.Map }
 
 func (n noFiles) Used() block.Map               { return n.used }

@@ -47,7 +47,7 @@ func TestXFSAndBtrfs(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 			sameAsBlkid(t, path, i)
-			if has, err := v.Contains("/etc"); has || err != nil || v.Files() != nil {
+			if has, err := v.Contains("/etc"); has || err != nil || v.Files() == nil {
 				t.Errorf("Contains = %v, %v", has, err)
 			}
 			copy(d[4086:], "SWAPSPACE2")

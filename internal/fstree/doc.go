@@ -11,5 +11,10 @@
 //
 // Paths may hold bytes that are no UTF-8: names are what the disk has, with lone
 // surrogates as UTF-8 would encode their number (WTF-8). Nothing is followed,
-// and nothing is written. Symbolic links are not known here.
+// and nothing is written. Symbolic links are not known to FS.
+//
+// Unix is the tree of a file system with inodes (XFS, Btrfs), where a folder has
+// names and numbers only, and can be asked for one name. It keeps no names: the
+// inode of an entry is read when its fs.FileInfo is asked for. Its links are
+// what ReadLink gives. Cache is for the metadata that such a package reads.
 package fstree

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -111,6 +112,7 @@ type mounted struct {
 	srv    *Server
 	ro, rw *blocktest.Device
 	tree   tree
+	fails  atomic.Bool // disk.raw behind its first 2 MiB, and all writes
 
 	mu   sync.Mutex
 	told []string
@@ -124,6 +126,18 @@ func newMounted(t *testing.T, write bool) *mounted {
 	}
 	clear(b[1<<20 : 2<<20])
 	m := &mounted{dir: filepath.Join(t.TempDir(), "mnt with blank"), ro: blocktest.New(b), rw: blocktest.New(make([]byte, 1<<20))}
+	m.ro.Fail = func(_ blocktest.Op, e block.Extent) error {
+		if m.fails.Load() && e.End() > 2<<20 {
+			return errBad
+		}
+		return nil
+	}
+	m.rw.Fail = func(op blocktest.Op, _ block.Extent) error {
+		if m.fails.Load() && op == blocktest.Write {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
 	link := &windows{map[string]string{}}
 	m.tree = tree{fstest.MapFS{
 		"file":       {Data: []byte("contents"), Mode: 0o640, ModTime: when(2), Sys: &sys{id: 12, links: 2, uid: 1234, attrs: map[string][]byte{"user.a": []byte("value"), "security.capability": {1}}, access: when(9)}},
@@ -254,6 +268,8 @@ func TestTree(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "new"), nil, 0o600); !errors.Is(err, syscall.EROFS) {
 		t.Error(err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.told) != 0 {
 		t.Errorf("%q", m.told)
 	}
@@ -317,12 +333,7 @@ func TestDamage(t *testing.T) {
 	if _, err := os.ReadDir(m.path("2-None")); !errors.Is(err, syscall.EIO) {
 		t.Error(err)
 	}
-	m.ro.Fail = func(_ blocktest.Op, e block.Extent) error {
-		if e.End() > 2<<20 {
-			return errBad
-		}
-		return nil
-	}
+	m.fails.Store(true)
 	if _, err := os.ReadFile(m.path("disk.raw")); !errors.Is(err, syscall.EIO) {
 		t.Error(err)
 	}
@@ -351,7 +362,8 @@ func TestWriting(t *testing.T) {
 		t.Error(err)
 	}
 	clear(text[1000-777 : 1500-777])
-	if !bytes.Equal(m.rw.Bytes()[777:777+len(text)], text) || !slices.Contains(m.rw.Log(), blocktest.Sync) {
+	held := make([]byte, len(text))
+	if _, err := m.rw.ReadAt(held, 777); err != nil || !bytes.Equal(held, text) || !slices.Contains(m.rw.Log(), blocktest.Sync) {
 		t.Error("other bytes were written")
 	}
 	got := make([]byte, len(text))
@@ -367,12 +379,7 @@ func TestWriting(t *testing.T) {
 	if err := f.Truncate(1 << 20); err != nil {
 		t.Error(err)
 	}
-	m.rw.Fail = func(op blocktest.Op, _ block.Extent) error {
-		if op == blocktest.Write {
-			return syscall.ENOSPC
-		}
-		return nil
-	}
+	m.fails.Store(true)
 	if _, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, syscall.ENOSPC) {
 		t.Error(err)
 	}

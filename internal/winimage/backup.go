@@ -41,10 +41,10 @@ type Backup struct {
 }
 
 // Open opens all virtual disks of a backup.
-func Open(b wib.Backup) (*Backup, error) {
+func Open(ctx context.Context, b wib.Backup) (*Backup, error) {
 	out := &Backup{Backup: b, Sector: 512}
 	for i := range b.Disks {
-		v, err := openVolume(b.Disks[i])
+		v, err := openVolume(ctx, b.Disks[i])
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open the volume %s: %w", b.Disks[i].Name(), err), out.Close())
 		}
@@ -76,8 +76,8 @@ func (b *Backup) Close() error {
 
 // openVolume opens a virtual disk that must hold one volume: in a partition, as
 // Windows writes it, or without a table.
-func openVolume(d wib.Disk) (*Volume, error) {
-	vd, err := vdisk.Open(context.Background(), d.Path, vdisk.Options{}) // nothing is unpacked
+func openVolume(ctx context.Context, d wib.Disk) (*Volume, error) {
+	vd, err := vdisk.Open(ctx, d.Path, vdisk.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func backup(t *testing.T, gpt, moved bool) (b *Backup, raw []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = Open(all[0].Backups[0]); err != nil {
+	if b, err = Open(t.Context(), all[0].Backups[0]); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -139,7 +139,7 @@ func TestOpenRefuses(t *testing.T) {
 		if err := os.WriteFile(path, contents, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		o, err := Open(wib.Backup{Path: dir, Disks: []wib.Disk{{Path: path}}})
+		o, err := Open(t.Context(), wib.Backup{Path: dir, Disks: []wib.Disk{{Path: path}}})
 		if err == nil {
 			_ = o.Close()
 		}
@@ -158,7 +158,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Open(wib.Backup{}); err == nil {
+	if _, err := Open(t.Context(), wib.Backup{}); err == nil {
 		t.Error("a backup without disks was opened")
 	}
 }

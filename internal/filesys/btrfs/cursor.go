@@ -1,10 +1,13 @@
 package btrfs
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"ingot/internal/block"
+	"ingot/internal/fstree"
 )
 
 // forest is what is needed to read the blocks of any tree.
@@ -13,21 +16,45 @@ type forest struct {
 	super  *Super
 	chunks chunks
 	second *atomic.Int64 // blocks that were read from their second copy
+	// cache is nil where blocks are read for one walk only.
+	cache *fstree.Cache[root, *node]
+	space *space // nil: chunks tell where blocks are
 }
+
+// copies are the places of a tree block on the device.
+func (f *forest) copies(want root) (at []int64, kind uint64, err error) {
+	if f.space != nil {
+		return f.space.all(want.at, f.super.NodeSize)
+	}
+	c := f.chunks.find(want.at, f.super.NodeSize)
+	if c == nil {
+		return nil, 0, errNoChunk
+	}
+	at = slices.Clone(c.at[:c.copies])
+	for i := range at {
+		at[i] += int64(want.at) - c.logical
+	}
+	return at, c.kind, nil
+}
+
+// errNoChunk is given of addresses that are nowhere.
+var errNoChunk = errors.New("it lies in no chunk")
 
 // read reads a tree block into buf, from its second copy if the first is
 // damaged.
 func (f *forest) read(buf []byte, want root) (*node, error) {
-	c := f.chunks.find(want.at, f.super.NodeSize)
-	if c == nil || want.at%uint64(f.super.SectorSize) != 0 {
-		return nil, fmt.Errorf("block %d of tree %d lies in no chunk", want.at, want.owner)
+	places, kind, err := f.copies(want)
+	if err == nil && want.at%uint64(f.super.SectorSize) != 0 {
+		err = errNoChunk
 	}
-	if c.kind&(typeSystem|typeMetadata) == 0 {
+	if err != nil {
+		return nil, fmt.Errorf("block %d of tree %d: %w", want.at, want.owner, err)
+	}
+	if kind&(typeSystem|typeMetadata) == 0 {
 		return nil, fmt.Errorf("block %d of tree %d lies in a chunk of data", want.at, want.owner)
 	}
 	var first error
-	for i, at := range c.at[:c.copies] {
-		at += int64(want.at) - c.logical
+	for i, at := range places {
 		got, err := f.r.ReadAt(buf, at)
 		var n *node
 		if got == len(buf) {
@@ -67,10 +94,7 @@ func (f *forest) cursor(r root) *cursor { return &cursor{f: f, root: r} }
 // load reads the block want into the path. Its first key must be what the node
 // above says; that keeps a path from coming to the same block twice.
 func (c *cursor) load(want root, first *key) error {
-	if c.bufs[want.level] == nil {
-		c.bufs[want.level] = make([]byte, c.f.super.NodeSize)
-	}
-	n, err := c.f.read(c.bufs[want.level], want)
+	n, err := c.node(want)
 	if err != nil {
 		c.path[want.level] = nil
 		return err
@@ -82,12 +106,46 @@ func (c *cursor) load(want root, first *key) error {
 	return nil
 }
 
+// node reads a block, or takes it from the cache.
+func (c *cursor) node(want root) (*node, error) {
+	if c.f.cache != nil {
+		return c.f.cache.Get(want, func() (*node, error) { return c.f.read(make([]byte, c.f.super.NodeSize), want) })
+	}
+	if c.bufs[want.level] == nil {
+		c.bufs[want.level] = make([]byte, c.f.super.NodeSize)
+	}
+	return c.f.read(c.bufs[want.level], want)
+}
+
 // seek goes to the first item whose key is not below k and gives it; ok is
 // false when there is none.
 func (c *cursor) seek(k key) (it item, ok bool, err error) {
+	if err := c.leaf(k); err != nil {
+		return item{}, false, err
+	}
+	c.slot[0], _ = c.path[0].search(k)
+	return c.here()
+}
+
+// floor goes to the last item whose key is not above k and gives it, or the
+// first item of the tree when there is none.
+func (c *cursor) floor(k key) (it item, ok bool, err error) {
+	if err := c.leaf(k); err != nil {
+		return item{}, false, err
+	}
+	i, found := c.path[0].search(k)
+	if !found && i > 0 {
+		i--
+	}
+	c.slot[0] = i
+	return c.here()
+}
+
+// leaf goes down to the leaf that has k or is the one for it.
+func (c *cursor) leaf(k key) error {
 	c.any = false
 	if err := c.load(c.root, nil); err != nil {
-		return item{}, false, err
+		return err
 	}
 	for level := c.root.level; level > 0; level-- {
 		n := c.path[level]
@@ -96,11 +154,10 @@ func (c *cursor) seek(k key) (it item, ok bool, err error) {
 			i--
 		}
 		if err := c.down(level, i); err != nil {
-			return item{}, false, err
+			return err
 		}
 	}
-	c.slot[0], _ = c.path[0].search(k)
-	return c.here()
+	return nil
 }
 
 // down follows pointer i of the node at level.

@@ -27,6 +27,9 @@ const (
 // Ids of trees and other objects, and kinds of items (btrfs_tree.h).
 const (
 	treeRoot, treeExtent, treeChunk, treeDevice, treeBlockGroup = 1, 2, 3, 4, 11
+	treeTop, treeSums                                           = 5, 7
+
+	firstFree = 256 // first id of what users make: subvolumes, inodes
 
 	idDevices, idChunks = 1, 256
 
@@ -124,7 +127,7 @@ func parseNode(b []byte, want root, s *Super) (*node, error) {
 		return nil, errors.New("it belongs to another volume")
 	case le.Uint64(b[offNodeGeneration:]) != want.generation || want.generation > s.Generation:
 		return nil, fmt.Errorf("its generation at offset %d is %d instead of %d", offNodeGeneration, le.Uint64(b[offNodeGeneration:]), want.generation)
-	case le.Uint64(b[offNodeOwner:]) != want.owner:
+	case !sameOwner(le.Uint64(b[offNodeOwner:]), want.owner):
 		return nil, fmt.Errorf("it belongs to tree %d at offset %d instead of %d", le.Uint64(b[offNodeOwner:]), offNodeOwner, want.owner)
 	case n.level != want.level:
 		return nil, fmt.Errorf("its level at offset %d is %d instead of %d", offNodeLevel, n.level, want.level)
@@ -135,6 +138,16 @@ func parseNode(b []byte, want root, s *Super) (*node, error) {
 	}
 	return n, n.checkItems()
 }
+
+// sameOwner says whether a block that says it is of tree got may be one of tree
+// want: subvolumes share blocks with their snapshots.
+func sameOwner(got, want uint64) bool {
+	return got == want || isSubvolume(got) && isSubvolume(want)
+}
+
+// isSubvolume says whether a tree is one of files. Numbers above are those of
+// the file system's own, and of quota groups.
+func isSubvolume(id uint64) bool { return id == treeTop || id >= firstFree && id < 1<<48 }
 
 // checkItems looks at the order of keys and the places of contents.
 func (n *node) checkItems() error {

@@ -25,21 +25,23 @@ const (
 
 // summed reports whether b begins with the checksum of the rest of it.
 func summed(kind uint16, b []byte) (bool, error) {
-	var sum []byte
-	rest := b[sumSize:]
+	sum, err := sumOf(kind, b[sumSize:])
+	return err == nil && bytes.HasPrefix(b, sum), err
+}
+
+// sumOf is the checksum of b.
+func sumOf(kind uint16, b []byte) ([]byte, error) {
 	switch kind {
 	case sumCRC32C:
-		sum = binary.LittleEndian.AppendUint32(nil, crc32.Checksum(rest, crc32.MakeTable(crc32.Castagnoli)))
+		return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))), nil
 	case sumXXHash:
-		sum = binary.LittleEndian.AppendUint64(nil, xxhash.Sum64(rest))
+		return binary.LittleEndian.AppendUint64(nil, xxhash.Sum64(b)), nil
 	case sumSHA256:
-		s := sha256.Sum256(rest)
-		sum = s[:]
+		s := sha256.Sum256(b)
+		return s[:], nil
 	case sumBLAKE2:
-		s := blake2b.Sum256(rest)
-		sum = s[:]
-	default:
-		return false, fmt.Errorf("unknown kind of checksum %d", kind)
+		s := blake2b.Sum256(b)
+		return s[:], nil
 	}
-	return bytes.HasPrefix(b, sum), nil
+	return nil, fmt.Errorf("unknown kind of checksum %d", kind)
 }

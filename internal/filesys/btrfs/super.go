@@ -211,6 +211,21 @@ func (s *Super) doubt(size int64) error {
 	return nil
 }
 
+// unreadable gives the reason why files cannot be read, when there is one. Other
+// devices are none, as far as what is to be read lies on this one; and simple
+// quotas only count.
+func (s *Super) unreadable() error {
+	const simpleQuota = 0x10000
+	const dumps = 0x3 << 33
+	switch incompat := s.incompat &^ (knownIncompat | simpleQuota); {
+	case incompat != 0:
+		return fmt.Errorf("it has incompatible features %#x", incompat)
+	case s.flags&dumps != 0:
+		return errors.New("it is a dump of metadata")
+	}
+	return nil
+}
+
 // readSuper reads the superblock and compares it with its copies. Btrfs mounts
 // by the first one only; a copy that is newer makes it one of doubt.
 func readSuper(r block.Reader) (Super, error) {

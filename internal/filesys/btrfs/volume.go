@@ -30,6 +30,7 @@ type Volume struct {
 	extentRoot root
 	stripes    []stripe
 	used       block.Map
+	files      *Tree // nil: cannot be read
 }
 
 // Open reads the superblock and the trees of chunks and extents of the volume
@@ -51,10 +52,26 @@ func Open(r block.Reader) (*Volume, error) {
 		v.facts.UsedBytes = r.Size()
 		v.used = block.Whole(r.Size())
 	}
+	v.openFiles()
 	if n := v.second.Load(); n > 0 {
 		v.facts.Warnings = append(v.facts.Warnings, fmt.Sprintf("Tree blocks are damaged and were read from their second copies (%d times). Run btrfs scrub on the volume.", n))
 	}
 	return v, nil
+}
+
+// openFiles makes the tree of files, also of volumes that are to be copied whole.
+func (v *Volume) openFiles() {
+	s := v.super
+	err := s.unreadable()
+	if err == nil {
+		v.files, err = readTree(v.r, s)
+	}
+	if err != nil {
+		v.files = nil
+		v.facts.Warnings = append(v.facts.Warnings, fmt.Sprintf("The files of the volume cannot be read here: %v.", err))
+	} else if s.logRoot != 0 {
+		v.facts.Warnings = append(v.facts.Warnings, "The log tree has not been replayed: the volume is mounted, or was not unmounted. Its files are read without what only that tree has: the last seconds of files that were synced. Mount and unmount it before making the image.")
+	}
 }
 
 // Facts returns what is known about the volume.

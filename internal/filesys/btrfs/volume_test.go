@@ -180,8 +180,14 @@ func TestLogTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := v.Facts(); !strings.Contains(f.WholeReason, "log tree") || f.UsedBytes != logged.Size() {
+	if f := v.Facts(); !strings.Contains(f.WholeReason, "log tree") || f.UsedBytes != logged.Size() || !strings.Contains(strings.Join(f.Warnings, ""), "log tree has not been replayed") {
 		t.Errorf("%+v", f)
+	}
+	if _, err := v.Files().Lstat("synced"); !os.IsNotExist(err) { // it is in the log tree only
+		t.Error(err)
+	}
+	if list, err := v.Files().ReadDir("."); err != nil || len(list) == 0 {
+		t.Error(list, err)
 	}
 }
 

@@ -51,6 +51,14 @@ func Make(t testing.TB, size int64, pkg, tool string, args ...string) string {
 	return path
 }
 
+// MakeOver is Make on a file that is full of other data.
+func MakeOver(t testing.TB, size int64, pkg, tool string, args ...string) string {
+	t.Helper()
+	path := Disk(bytes.Repeat([]byte{0xd5, 0x3a, 0x01, 0x7e}, int(size/4+1))[:size]).Save(t)
+	RunTool(t, pkg, tool, append(args, path)...)
+	return path
+}
+
 // Hashes gives the SHA-256 of each file under dir by its path.
 func Hashes(t testing.TB, dir string) map[string]string {
 	t.Helper()

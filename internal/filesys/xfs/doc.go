@@ -1,9 +1,9 @@
-// Package xfs tells which bytes of an XFS volume matter. It never writes,
-// replays no log, and reads no files: those are reached through a mount.
+// Package xfs tells which bytes of an XFS volume matter, and reads its files. It
+// never writes and replays no log.
 //
 // It owns the layout of the superblock, of the headers of an allocation group
-// (AGF, AGI, AGFL), of the two free-space btrees and of the log's record
-// headers, as "XFS Algorithms & Data Structures" (kernel.org,
+// (AGF, AGI, AGFL), of the two free-space btrees, of the log's record headers,
+// and of inodes, extents, folders, links and attributes, as "XFS Algorithms & Data Structures" (kernel.org,
 // xfs-documentation) describes them, versions 4 and 5. Multi-byte integers are
 // big-endian, but for the checksums.
 //
@@ -21,7 +21,15 @@
 // A volume whose log does not end with an unmount record is Unsettled: its
 // trees may be older than what the log says.
 //
+// Tree reads the files. In version 5 it believes no block of metadata whose
+// checksum, place, volume or owner is wrong: it is an error, but for the index
+// of a folder, without which all names are looked at. Version 4 has no checksums,
+// and what cannot be is all that is seen there. A folder is opened where it says
+// that it belongs, so that no tree goes in circles. Files are read as they lie:
+// of a volume whose log is open, or that is marked as needing repair, a warning
+// says so. The contents of files on a realtime device are an error.
+//
 // What the package does not promise: it does not check a volume as xfs_repair
 // does, and it knows nothing of realtime devices and external logs but that
-// there are some.
+// there are some. Metadata directories and zones are not read.
 package xfs

@@ -39,6 +39,7 @@ type Super struct {
 	Label                 string
 	lazy                  bool // btree blocks count as free in FreeBlocks
 	doubt                 error
+	tree                  treeSuper
 }
 
 // IsSuper reports whether b begins as an XFS superblock does.
@@ -91,6 +92,7 @@ func ParseSuper(b []byte) (Super, error) {
 		return s, err
 	}
 	s.doubt = s.features(b)
+	s.tree.read(b, &s)
 	return s, nil
 }
 

@@ -21,10 +21,23 @@ type disk = volumetest.Disk
 // mkfs.xfs does so only where it believes to be tested itself.
 func makeVolume(t testing.TB, size int64, args ...string) string {
 	t.Helper()
+	smallVolumes(t)
+	return volumetest.Make(t, size, "xfsprogs", "mkfs.xfs", append([]string{"-q", "-L", "Cast Iron"}, args...)...)
+}
+
+func smallVolumes(t testing.TB) {
+	t.Helper()
 	for _, name := range []string{"TEST_DIR", "TEST_DEV", "QA_CHECK_FS"} {
 		t.Setenv(name, "1")
 	}
-	return volumetest.Make(t, size, "xfsprogs", "mkfs.xfs", append([]string{"-q", "-L", "Cast Iron"}, args...)...)
+}
+
+// makeOver makes a volume on a disk that is full of other data, which blocks
+// that were never written still have.
+func makeOver(t testing.TB, size int64, args ...string) string {
+	t.Helper()
+	smallVolumes(t)
+	return volumetest.MakeOver(t, size, "xfsprogs", "mkfs.xfs", append([]string{"-q", "-f", "-K"}, args...)...)
 }
 
 // xfsDB runs commands of xfs_db on the file at path.

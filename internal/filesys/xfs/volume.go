@@ -29,6 +29,7 @@ type Volume struct {
 	super Super
 	facts Facts
 	used  block.Map
+	files *Tree // nil: cannot be read
 }
 
 // Open reads the superblock and the free-space trees of the volume in partition
@@ -43,6 +44,12 @@ func Open(r block.Reader) (*Volume, error) {
 	v.facts = Facts{
 		Label: s.Label, UUID: fmt.Sprintf("%x-%x-%x-%x-%x", s.UUID[:4], s.UUID[4:6], s.UUID[6:8], s.UUID[8:10], s.UUID[10:]),
 		Version: s.Version, SectorSize: s.SectorSize, ClusterSize: s.BlockSize, TotalClusters: s.Blocks,
+	}
+	if s.tree.unreadable == nil {
+		v.files = newTree(r, &v.super)
+	}
+	if s.tree.damaged {
+		v.facts.Warnings = append(v.facts.Warnings, "The volume is marked as needing repair, and its files are read as they lie. Run xfs_repair on it.")
 	}
 	if err := v.load(); err != nil {
 		v.facts.WholeReason = err.Error()
@@ -88,6 +95,13 @@ func (v *Volume) load() error {
 	if need := s.Blocks * s.BlockSize; need > v.r.Size() {
 		return fmt.Errorf("the file system says it has %d bytes, the partition has %d", need, v.r.Size())
 	}
+	clean, err := v.logClean()
+	if err != nil {
+		return err
+	}
+	if !clean {
+		v.unclean()
+	}
 	var free, spare int64
 	for no := range s.Groups {
 		g, err := v.readGroup(no)
@@ -103,13 +117,7 @@ func (v *Volume) load() error {
 			spare += g.btreeBlocks
 		}
 	}
-	clean, err := v.logClean()
-	if err != nil {
-		return err
-	}
-	if !clean {
-		v.unclean()
-	} else if s.FreeBlocks != free+spare {
+	if clean && s.FreeBlocks != free+spare {
 		return fmt.Errorf("the superblock counts %d free blocks, the allocation groups %d", s.FreeBlocks, free+spare)
 	}
 	v.facts.FreeClusters = free
@@ -123,7 +131,7 @@ func (v *Volume) load() error {
 func (v *Volume) unclean() {
 	v.facts.Unsettled = "its log was not closed by an unmount"
 	v.facts.Warnings = append(v.facts.Warnings,
-		"The log is in use: the volume is mounted, or was not unmounted. Unless this is a snapshot, mount and unmount it, and image again.")
+		"The log is in use: the volume is mounted, or was not unmounted. Unless this is a snapshot, mount and unmount it, and image again. Files are read without what only the log has.")
 }
 
 // prove walks both trees of a group and fails unless they hold the same

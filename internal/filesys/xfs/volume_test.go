@@ -1,8 +1,10 @@
 package xfs
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -210,6 +212,12 @@ func TestFrozen(t *testing.T) {
 	f := v.Facts()
 	if f.Unsettled == "" || f.WholeReason != "" || len(f.Warnings) == 0 {
 		t.Errorf("%+v", f)
+	}
+	for name, hash := range want { // a frozen volume has its files in their places
+		b, err := fs.ReadFile(v.Files(), name)
+		if got := fmt.Sprintf("%x", sha256.Sum256(b)); err != nil || got != hash {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	copied := volumetest.CastOver(t, v.Used(), f.UsedBytes, d).Save(t)
 	if got := hashes(t, copied); len(want) == 0 || fmt.Sprint(got) != fmt.Sprint(want) {

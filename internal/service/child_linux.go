@@ -1,0 +1,75 @@
+package service
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// group is the process group of a run.
+type group struct{ id int }
+
+// startGroup starts cmd in a process group of its own. It is called on a locked
+// thread, whose end ends the process: prctl(2), PR_SET_PDEATHSIG.
+func startGroup(cmd *exec.Cmd) (*group, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &group{cmd.Process.Pid}, nil
+}
+
+// stop asks all processes of the group to end.
+func (g *group) stop() { _ = unix.Kill(-g.id, unix.SIGTERM) }
+
+// end kills what is left of the group.
+func (g *group) end() { _ = unix.Kill(-g.id, unix.SIGKILL) }
+
+// release lets go of the group.
+func (g *group) release() {}
+
+// processBegan is when a process began, as the kernel counts it: field 22 of
+// /proc/PID/stat (proc(5)); "" when there is none.
+func processBegan(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	// The second field is the name in parentheses, which may hold anything.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return ""
+	}
+	return fields[19] + " " + bootID()
+}
+
+// bootID is another one for each start of the machine.
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// endOrphan ends the group of a process that a service before this one left
+// behind, and says whether there was one.
+func endOrphan(p Process, grace time.Duration) bool {
+	alive := func() bool { return p.Began != "" && processBegan(p.PID) == p.Began }
+	if !alive() {
+		return false
+	}
+	g := group{p.PID}
+	g.stop()
+	for deadline := time.Now().Add(grace); alive() && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	g.end()
+	for deadline := time.Now().Add(grace); alive() && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return true
+}
