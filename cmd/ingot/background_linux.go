@@ -23,12 +23,14 @@ const (
 // mountBackground has a process of its own mount, and returns when it has. The
 // password is asked for here, where the terminal is.
 func (c *console) mountBackground(ctx context.Context, ref string) error {
-	p, err := c.openPoint(ctx, ref)
-	if err == nil {
-		err = p.Close()
-	}
-	if err != nil {
-		return err
+	if namesImage(ref) {
+		p, err := c.openPoint(ctx, ref)
+		if err == nil {
+			err = p.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	report, child, err := c.startChild()
 	if err != nil {

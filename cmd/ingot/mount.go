@@ -31,6 +31,9 @@ the attribute user.NAME, and system.ntfs_acl, system.ntfs_attrib and
 system.ntfs_reparse_data can be asked for, as ntfs-3g has it. Links are shown as
 they are: an absolute one leads out of DIR.
 
+A disk, a virtual disk (VHDX, VHD, qcow2, VMDK), a folder with a Windows system
+image or one of Clonezilla can stand in the place of an image.
+
 ` + pointHelp + `
 
 It stays until Ctrl-C, 'ingot umount DIR' or 'umount DIR'; with --background the

@@ -111,11 +111,11 @@ func (c *console) mountHere(ctx context.Context, ref, dir string, fl *mountFlags
 	defer at.remove()
 	root, shown := mountRoot(s)
 	troubles := &troubles{c: c}
-	srv, err := mount.Mount(at.path, root, mount.Options{Source: filepath.Base(s.point.Path()), AllowOther: fl.allowOther, Log: troubles.tell})
+	srv, err := mount.Mount(at.path, root, mount.Options{Source: filepath.Base(s.path), AllowOther: fl.allowOther, Log: troubles.tell})
 	if err != nil {
 		return mountFailed(err, fl)
 	}
-	if err := ready(&mountReport{Status: "mounted", Image: s.point.Path(), Folder: at.path, Write: fl.write, Shown: shown}); err != nil {
+	if err := ready(&mountReport{Status: "mounted", Image: s.path, Folder: at.path, Write: fl.write, Shown: shown}); err != nil {
 		return errors.Join(err, mount.Unmount(at.path, true))
 	}
 	// Ctrl-C is how it ends; a second one ends what follows.
@@ -144,7 +144,7 @@ func mountFailed(err error, fl *mountFlags) error {
 
 // mountRoot is what is shown of a point in time.
 func mountRoot(s *served) (*mount.Root, []string) {
-	root := &mount.Root{Time: time.Unix(s.point.Doc.Header.BackupTime, 0)}
+	root := &mount.Root{Time: s.time}
 	var shown []string
 	file := func(f mount.File) {
 		root.Files = append(root.Files, f)

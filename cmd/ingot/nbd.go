@@ -37,6 +37,9 @@ func newNBD(c *console) *cobra.Command {
 machines. The export disk, which is that of clients that name none, is the whole
 disk, and partition-1 and so on are its partitions. It runs until Ctrl-C.
 
+A disk, a virtual disk (VHDX, VHD, qcow2, VMDK), a folder with a Windows system
+image or one of Clonezilla can stand in the place of an image.
+
 ` + pointHelp + `
 
 Clients attach through a Unix socket that only you can use or, with --listen,
@@ -147,10 +150,9 @@ func exports(s *served) []nbd.Export {
 		}
 		one(d.name, "the whole disk", d.view, d.used, w)
 		for _, p := range d.parts {
-			fs := &p.volume.Doc.FileSystem
-			what := fmt.Sprintf("partition %d, %s", p.volume.Doc.Header.Number, fs.Type)
-			if fs.VolumeLabel != "" {
-				what += fmt.Sprintf(" %q", fs.VolumeLabel)
+			what := fmt.Sprintf("partition %d, %s", p.number, p.kind)
+			if p.label != "" {
+				what += fmt.Sprintf(" %q", p.label)
 			}
 			if w != nil {
 				w = partWriter{p.over, p.off}
@@ -232,7 +234,7 @@ func listenUnix(path string) (net.Listener, error) {
 
 // tellNBD says what is served and how to get at it.
 func (c *console) tellNBD(s *served, srv *nbd.Server, l net.Listener) error {
-	r := nbdReport{Status: "serving", Image: s.point.Path()}
+	r := nbdReport{Status: "serving", Image: s.path}
 	for _, e := range srv.Exports {
 		r.Write = e.Writer != nil
 		r.Exports = append(r.Exports, exportView{e.Name, e.Reader.Size(), exportURI(l.Addr(), srv.TLS != nil, e.Name), e.Description})

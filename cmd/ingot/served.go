@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -41,9 +42,13 @@ func (w *writeFlags) check() error {
 	return nil
 }
 
-// served is a point in time that mount and nbd give to others. Close it.
+// served is a point in time, or a disk, that mount and nbd give to others. Close
+// it.
 type served struct {
-	point *point
+	path  string    // of the image or disk
+	time  time.Time // of the point in time
+	point *point    // nil: a disk
+	src   *source   // nil: an image
 	disks []*servedDisk
 	saver *saver // nil: nothing is saved
 }
@@ -53,8 +58,8 @@ type servedDisk struct {
 	name  string // disk, or disk-2 where there are several
 	view  block.Reader
 	used  block.Map
-	over  *overlay.Disk // nil when nothing can be written
-	image *image.ChainDisk
+	over  *overlay.Disk    // nil when nothing can be written
+	image *image.ChainDisk // nil: a disk
 	parts []*servedPart
 }
 
@@ -66,21 +71,62 @@ type servedPart struct {
 	used   block.Map
 	over   *overlay.Disk
 	off    int64 // on the disk
-	volume *image.Volume
+	number int
+	kind   string // of the file system; "" when nobody has looked
+	label  string
 	files  func() (filesys.Files, error)
 }
 
-// openServed opens a point in time to be served.
+// openServed opens a point in time to be served, or a disk, virtual disk, Windows
+// system image or folder of Clonezilla.
 func (c *console) openServed(ctx context.Context, ref string, w *writeFlags) (*served, error) {
+	if !namesImage(ref) {
+		return openServedDisk(ctx, ref, w)
+	}
 	p, err := c.openPoint(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	s := &served{point: p}
+	s := &served{point: p, path: p.Path(), time: time.Unix(p.Doc.Header.BackupTime, 0)}
 	if err := c.prepareServed(ctx, s, w); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func openServedDisk(ctx context.Context, ref string, w *writeFlags) (*served, error) {
+	if w.save {
+		return nil, usageError{fmt.Errorf("--save is for images: %s is a disk or virtual disk", ref)}
+	}
+	src, err := openSource(ctx, ref, sourceFlags{tempDir: w.tempDir})
+	if err != nil {
+		return nil, err
+	}
+	s := &served{src: src, path: ref, time: time.Now()}
+	if err := s.addSource(w); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", ref, err), s.Close())
+	}
+	return s, nil
+}
+
+// addSource shows what lies on a disk as it is.
+func (s *served) addSource(w *writeFlags) error {
+	sd := &servedDisk{name: "disk"}
+	s.disks = append(s.disks, sd)
+	if err := sd.show(s.src.Reader, s.src.filled(), w); err != nil {
+		return err
+	}
+	for _, p := range s.src.Layout.Partitions {
+		under, err := block.Section(s.src.Reader, p.Off, p.Len)
+		if err != nil {
+			return fmt.Errorf("partition %d: %w", p.Number, err)
+		}
+		part := &servedPart{number: p.Number, label: p.Name, off: p.Off}
+		if err := sd.add(part, p.Len, "", under); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *console) prepareServed(ctx context.Context, s *served, w *writeFlags) error {
@@ -118,21 +164,40 @@ func (s *served) add(i int, d *image.ChainDisk, w *writeFlags) error {
 	if err != nil {
 		return err
 	}
-	sd.view, sd.used = whole, whole.Used()
-	if w.write {
-		if sd.over, err = overlay.New(whole, whole.Used(), w.tempDir); err != nil {
-			return err
-		}
-		sd.view, sd.used = sd.over, sd.over.Used()
+	if err := sd.show(whole, whole.Used(), w); err != nil {
+		return err
 	}
 	for _, v := range d.Partitions {
-		part := &servedPart{volume: v, over: sd.over, off: v.Doc.Geometry.Start, used: block.Clip(sd.used, v.Doc.Geometry.Start, v.Size())}
-		if part.view, err = block.Section(sd.view, part.off, v.Size()); err != nil {
-			return fmt.Errorf("partition %d: %w", v.Doc.Header.Number, err)
+		fs := &v.Doc.FileSystem
+		part := &servedPart{number: int(v.Doc.Header.Number), kind: cmp.Or(fs.Kind, fs.Type), label: fs.VolumeLabel, off: v.Doc.Geometry.Start}
+		if err := sd.add(part, v.Size(), prefix, cached[v]); err != nil {
+			return err
 		}
-		part.describe(prefix, cached[v])
-		sd.parts = append(sd.parts, part)
 	}
+	return nil
+}
+
+// show has a disk show r, and with --write what was written since.
+func (d *servedDisk) show(r block.Reader, used block.Map, w *writeFlags) (err error) {
+	d.view, d.used = r, used
+	if !w.write {
+		return nil
+	}
+	if d.over, err = overlay.New(r, used, w.tempDir); err != nil {
+		return err
+	}
+	d.view, d.used = d.over, d.over.Used()
+	return nil
+}
+
+// add adds a partition of size bytes, whose files are read from under.
+func (d *servedDisk) add(p *servedPart, size int64, prefix string, under block.Reader) (err error) {
+	p.over, p.used = d.over, block.Clip(d.used, p.off, size)
+	if p.view, err = block.Section(d.view, p.off, size); err != nil {
+		return fmt.Errorf("partition %d: %w", p.number, err)
+	}
+	p.describe(prefix, under)
+	d.parts = append(d.parts, p)
 	return nil
 }
 
@@ -160,31 +225,33 @@ func readable(kind string) bool {
 
 // describe gives a partition its names, and the way to its files.
 func (p *servedPart) describe(prefix string, r block.Reader) {
-	doc := p.volume.Doc
-	kind := cmp.Or(doc.FileSystem.Kind, doc.FileSystem.Type)
-	p.name = fmt.Sprintf("%spartition-%d", prefix, doc.Header.Number)
+	p.name = fmt.Sprintf("%spartition-%d", prefix, p.number)
 	// Reading the maps of a large volume takes a while: only when it is needed.
 	p.files = sync.OnceValues(func() (filesys.Files, error) {
 		v, err := filesys.Open(r)
 		if err != nil {
 			return nil, err
 		}
-		kind = v.Info().Type
 		if v.Files() == nil {
-			return nil, fmt.Errorf("the files of %s (%s) cannot be read here: %s", p.name, kind, v.Info().WholeReason)
+			return nil, fmt.Errorf("the files of %s (%s) cannot be read here: %s", p.name, v.Info().Type, v.Info().WholeReason)
 		}
 		return v.Files(), nil
 	})
-	if !readable(kind) {
-		if _, err := p.files(); err != nil {
+	if !readable(p.kind) {
+		v, err := filesys.Open(r)
+		if err != nil {
+			return
+		}
+		p.kind, p.label = v.Info().Type, cmp.Or(v.Info().Label, p.label)
+		if v.Files() == nil {
 			return
 		}
 	}
-	label := strings.Map(plainInName, doc.FileSystem.VolumeLabel)
+	label := strings.Map(plainInName, p.label)
 	if strings.Trim(label, ". ") == "" {
-		label = kind
+		label = p.kind
 	}
-	p.folder = fmt.Sprintf("%s%d-%s", prefix, doc.Header.Number, label)
+	p.folder = fmt.Sprintf("%s%d-%s", prefix, p.number, label)
 }
 
 // plainInName keeps out of a folder's name what cannot be in one, or is no sight.
@@ -212,6 +279,9 @@ func (s *served) Close() error {
 		if d.over != nil {
 			errs = append(errs, d.over.Close())
 		}
+	}
+	if s.src != nil {
+		return errors.Join(append(errs, s.src.Close())...)
 	}
 	return errors.Join(append(errs, s.point.Close())...)
 }
