@@ -51,11 +51,12 @@ windows: ## build and vet for Windows, amd64 and arm64, tests included
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: build ## compare speed with partclone, ntfsclone, qemu-img, restic, borg (root, 40 GB, long)
+bench: build ## compare speed with partclone, ntfsclone, qemu-img, qemu-nbd, restic, borg (root, 40 GB, long)
 	scripts/need-packages.sh bench
 	bench/bench.sh
 	bench/sets.sh
 	bench/encrypt.sh
+	bench/serve.sh
 
 large: build ## image and restore large Windows-like disks, compare every file (root, 15 GB)
 	scripts/need-packages.sh test

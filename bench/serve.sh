@@ -28,14 +28,13 @@ DISK=$BENCH_DIR/disk-$BENCH_SIZE-$BENCH_USED.img OUT=$BENCH_DIR/out
 need qemu-nbd:qemu-utils qemu-img:qemu-utils nbdcopy:libnbd-bin fio:fio python3:python3
 [ -x "$INGOT" ] || die "no program $INGOT: run make build"
 
-SERVER='' MOUNTED=''
+SERVER=''
 stop() {
-  if [ -n "$MOUNTED" ]; then "$INGOT" umount "$OUT/mnt" || true; fi
   if [ -n "$SERVER" ]; then
     kill "$SERVER"
     wait "$SERVER" || true
   fi
-  SERVER='' MOUNTED=''
+  SERVER=''
 }
 trap 'stop; clean_up' EXIT
 
@@ -45,12 +44,23 @@ start() {
     ingot-nbd) "$INGOT" nbd "$OUT/set" --socket "$OUT/s" >>"$OUT/log" 2>&1 & SERVER=$! ;;
     qemu-nbd) qemu-nbd --read-only --persistent --shared=16 -f qcow2 -k "$OUT/s" "$OUT/disk.qcow2" & SERVER=$! ;;
     ingot-mount)
-      "$INGOT" mount "$OUT/set" "$OUT/mnt" --background >>"$OUT/log"
-      MOUNTED=1
+      "$INGOT" mount "$OUT/set" "$OUT/mnt" >>"$OUT/log" 2>&1 & SERVER=$!
+      until [ -e "$OUT/mnt/disk.raw" ]; do sleep 0.1; done
       return
       ;;
   esac
   until nbdinfo --size "$URI" >/dev/null 2>&1; do sleep 0.1; done
+}
+
+# cpu: the processor time of the server so far, in hundredths of a second.
+cpu() { awk '{print $14 + $15}' "/proc/$SERVER/stat"; }
+
+# sequential TOOL PHASE COMMAND: its time, and the processor time that the server took for it.
+sequential() {
+  local before
+  before=$(cpu)
+  measure "$2" "$1" "$3"
+  echo "$2 $1 $(($(cpu) - before))" >>"$OUT/cpu"
 }
 
 # random TOOL PHASE: fio's percentiles in microseconds.
@@ -83,28 +93,33 @@ for _ in $(seq "$RUNS"); do
     input "$OUT"/set/* "$OUT/disk.qcow2"
     start "$tool"
     if [ "$tool" = ingot-mount ]; then
-      measure fio-1M "$tool" "fio --name=all --ioengine=psync --filename=$OUT/mnt/disk.raw --rw=read --bs=1m --size=$((USED / 1048576))m --invalidate=0"
+      sequential "$tool" fio-1M "fio --name=all --ioengine=psync --filename=$OUT/mnt/disk.raw --rw=read --bs=1m --size=$((USED / 1048576))m --invalidate=0"
     else
-      measure nbdcopy "$tool" "nbdcopy '$URI' null:"
-      measure qemu-img "$tool" "qemu-img convert -n -f raw '$URI' --target-image-opts driver=null-co,size=$bytes"
+      sequential "$tool" nbdcopy "nbdcopy '$URI' null:"
+      sequential "$tool" qemu-img "qemu-img convert -n -f raw '$URI' --target-image-opts driver=null-co,size=$bytes"
     fi
     stop
   done
 done
 bench_machine
 echo
-echo "| $((USED / 1000000)) MB of data in ${bytes} bytes | s | MB/s |"
-echo "|---|---:|---:|"
-for row in $(cut -d ' ' -f 1,2 "$OUT/results" | tr ' ' , | sort -u); do
-  awk -v p="${row%,*}" -v t="${row#*,}" '$1 == p && $2 == t {print $3}' "$OUT/results" | sort -n |
-    awk -v p="${row%,*}" -v t="${row#*,}" -v used="$USED" '{v[NR] = $1} END {m = v[int((NR + 1) / 2)]; printf "| %s, %s | %.2f | %.0f |\n", t, p, m, used / 1e6 / m}'
+# median FILE PHASE TOOL COLUMN
+median() {
+  awk -v p="$2" -v t="$3" -v c="$4" '$1 == p && $2 == t {print $c}' "$1" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
+rows() { cut -d ' ' -f 1,2 "$1" | tr ' ' , | sort -u; }
+
+echo "| $((USED / 1000000)) MB of data in $bytes bytes | s | MB/s | CPU s of the server |"
+echo "|---|---:|---:|---:|"
+for row in $(rows "$OUT/results"); do
+  p=${row%,*} t=${row#*,}
+  s=$(median "$OUT/results" "$p" "$t" 3)
+  awk -v n="$t, $p" -v s="$s" -v used="$USED" -v cpu="$(median "$OUT/cpu" "$p" "$t" 3)" 'BEGIN {printf "| %s | %.2f | %.0f | %.2f |\n", n, s, used / 1e6 / s, cpu / 100}'
 done
 echo
 echo "| random 4 KiB | p50 µs | p99 µs |"
 echo "|---|---:|---:|"
-for row in $(cut -d ' ' -f 1,2 "$OUT/random" | tr ' ' , | sort -u); do
-  for col in 3 4; do
-    awk -v p="${row%,*}" -v t="${row#*,}" -v c=$col '$1 == p && $2 == t {print $c}' "$OUT/random" | sort -n |
-      awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
-  done | xargs printf '| %s | %.0f | %.0f |\n' "${row#*,}, ${row%,*}"
+for row in $(rows "$OUT/random"); do
+  p=${row%,*} t=${row#*,}
+  printf '| %s, %s | %.0f | %.0f |\n' "$t" "$p" "$(median "$OUT/random" "$p" "$t" 3)" "$(median "$OUT/random" "$p" "$t" 4)"
 done

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"ingot/internal/filesys/volumetest"
@@ -60,11 +61,11 @@ func TestConvert(t *testing.T) {
 		sh(t, ingot, "restore", filepath.Join(dir, "made-00-00.mrimgx"), dst)
 		healthy(t, dst, ext, xfs, ntfs, want)
 	})
-	sh(t, ingot, "convert", attach(t, src), filepath.Join(dir, "dev.qcow2"), "--check")
-	sh(t, "qemu-img", "check", filepath.Join(dir, "dev.qcow2"))
 	volumetest.LoopMounted(t, src, "rw,"+ext.options(), func(string) {
 		fails(t, 4, "--allow-mounted", "convert", src, filepath.Join(dir, "mounted.qcow2"))
 	})
+	sh(t, ingot, "convert", attach(t, src), filepath.Join(dir, "dev.qcow2"), "--check")
+	sh(t, "qemu-img", "check", filepath.Join(dir, "dev.qcow2"))
 }
 
 // healthy checks the file systems of a disk and compares their files.
@@ -79,4 +80,32 @@ func healthy(t *testing.T, disk string, ext, xfs, ntfs part, want map[part]map[s
 			t.Errorf("the partition at %d MiB has %d files of %d, or others", p.off, len(got), len(files))
 		}
 	}
+}
+
+// TestClonezillaFolder takes a folder as Clonezilla makes it through the program.
+func TestClonezillaFolder(t *testing.T) {
+	dir := t.TempDir()
+	sh(t, "sh", "-ec", "PATH=$PATH:/sbin:/usr/sbin; cd "+dir+`; mkdir img out; truncate -s 64M d
+printf 'label: gpt\nstart=2048, size=40M\nsize=16M, type=swap\n' | sfdisk -q d
+truncate -s 40M p1; mke2fs -q -t ext4 -d /usr/share/common-licenses p1
+partclone.ext4 -c -q -L log -s p1 -O p1.img
+gzip -c p1.img | split -a 2 -b 60k - img/sda1.ext4-ptcl-img.gz.
+echo sda >img/disk; echo sda1 sda2 >img/parts
+printf 'UUID="01234567-89ab-cdef-0123-456789abcdef"\n' >img/swappt-sda2.info
+dd if=d of=img/sda-mbr bs=512 count=1 status=none
+dd if=d of=img/sda-gpt-1st bs=512 count=34 status=none
+parted -s d unit s print | sed "s|$PWD/d|/dev/sda|" >img/sda-pt.parted`)
+	img, disk := filepath.Join(dir, "img"), filepath.Join(dir, "disk.img")
+	if text := sh(t, ingot, "disks", img); !strings.Contains(text, "clonezilla") || !strings.Contains(text, "ext4") || !strings.Contains(text, "swap") {
+		t.Errorf("disks: %s", text)
+	}
+	sh(t, ingot, "convert", img, filepath.Join(dir, "c.qcow2"), "--check", "--temp-dir", dir)
+	sh(t, ingot, "image", img, "--to", filepath.Join(dir, "out"), "--name", "cz", "--verify")
+	sh(t, ingot, "restore", filepath.Join(dir, "out", "cz-00-00.mrimgx"), disk)
+	sh(t, "qemu-img", "compare", filepath.Join(dir, "c.qcow2"), disk)
+	sh(t, "sgdisk", "-v", disk)
+	sh(t, ingot, "convert", filepath.Join(img, "sda1.ext4-ptcl-img.gz.aa"), filepath.Join(dir, "one.raw"))
+	sh(t, "e2fsck", "-fn", filepath.Join(dir, "one.raw"))
+	sh(t, "sh", "-c", "cd "+img+"; rm $(ls sda1.* | tail -n 1)")
+	fails(t, 3, "damaged", "disks", img)
 }

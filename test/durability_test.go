@@ -55,7 +55,10 @@ func partial(path string) bool {
 	return strings.HasPrefix(filepath.Base(path), ".") && (strings.HasSuffix(path, ".partial") || strings.HasSuffix(path, ".unfinished"))
 }
 
-func (j *judge) inside(path string) bool { return filepath.Dir(path) == j.dir }
+// inside leaves out locks, on which nothing that is kept depends.
+func (j *judge) inside(path string) bool {
+	return filepath.Dir(path) == j.dir && !strings.HasSuffix(path, ".lock")
+}
 
 // judge goes through a run, to its end.
 func (j *judge) judge(run []moment) {

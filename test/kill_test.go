@@ -240,7 +240,7 @@ func (k *killer) again(j *job) {
 		}
 	}
 	sh(k.T, ingot, "verify", filepath.Join(k.run, points[len(points)-1]))
-	partial := len(k.files(".*.partial")) + len(k.files(".*.unfinished"))
+	partial := len(k.files(".*.partial")) + len(k.files(".*.unfinished")) + len(k.files(".*.lock"))
 	k.partial += partial
 	if n := len(k.files("*")) - partial - len(points); n > 0 {
 		k.Errorf("%d files that are no points in time any more were left", n)

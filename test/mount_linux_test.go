@@ -52,7 +52,7 @@ func newServing(t *testing.T) *serving {
 	s.fill(ext, ntfs)
 	// fio leaves sums in what it writes.
 	raw := attach(t, s.disk, fmt.Sprint("--offset=", rawOff), fmt.Sprint("--sizelimit=", rawLen))
-	sh(t, "fio", "--name=sums", "--filename="+raw, "--rw=write", "--bs=64k", "--verify=crc32c", "--do_verify=0", "--size="+fmt.Sprint(rawLen), "--end_fsync=1", "--output="+filepath.Join(dir, "fio"))
+	sh(t, "fio", "--name=sums", "--filename="+raw, "--rw=write", "--bs=64k", "--verify_state_save=0", "--verify=crc32c", "--do_verify=0", "--size="+fmt.Sprint(rawLen), "--end_fsync=1", "--output="+filepath.Join(dir, "fio"))
 	sh(t, "sync")
 	sh(t, ingot, append([]string{"image", s.disk, "--to", s.out, "--name", "pc", "--split", "3M"}, s.secret...)...)
 	sh(t, "mount", ext, s.mnt())
@@ -130,7 +130,7 @@ func (s *serving) mount(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	sh(t, "fio", "--name=sums", "--filename="+filepath.Join(dir, "partition-3.raw"), "--rw=read", "--bs=64k", "--verify=crc32c", "--verify_fatal=1", "--size="+fmt.Sprint(rawLen), "--output="+filepath.Join(s.dir, "fio2"))
+	sh(t, "fio", "--name=sums", "--filename="+filepath.Join(dir, "partition-3.raw"), "--rw=read", "--bs=64k", "--verify_state_save=0", "--verify=crc32c", "--verify_fatal=1", "--size="+fmt.Sprint(rawLen), "--output="+filepath.Join(s.dir, "fio2"))
 	sh(t, "e2fsck", "-fn", filepath.Join(dir, "partition-1.raw"))
 	loop := strings.TrimSpace(sh(t, "losetup", "--find", "--show", "--read-only", filepath.Join(dir, "partition-1.raw")))
 	sh(t, "mount", "-o", "ro", loop, s.mnt())

@@ -61,6 +61,13 @@ func (c *console) consolidate(ctx context.Context, first, last string, fl *conso
 	if err != nil {
 		return err
 	}
+	if !fl.dryRun {
+		held, err := lockSets(ctx, store, "ingot consolidate")
+		if err != nil {
+			return err
+		}
+		defer held.release()
+	}
 	sets, err := image.ReadSets(ctx, store, c.access(ctx, false))
 	if err != nil {
 		return err

@@ -41,7 +41,8 @@ func newConvert(c *console) *cobra.Command {
 		Long: `Make a virtual disk of a point in time, of a disk or of another virtual disk; or an
 image of a virtual disk. FROM is an image file or folder, IMAGE[@TIME], a disk, or a
 disk-image file: raw, split raw (.001), VHDX, VHD, qcow2 or VMDK, told by its content.
-FROM is never written to.
+It may be a folder of Clonezilla or an image of partclone, which is unpacked to
+temporary files first (--temp-dir). FROM is never written to.
 
 FROM may be the folder of a Windows system image, too: the root of its drive,
 WindowsImageBackup, or a folder in it; the newest backup is taken. Its volumes are

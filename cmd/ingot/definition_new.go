@@ -114,7 +114,7 @@ func (c *console) newDefinition(cmd *cobra.Command, s *definitions.Store, name s
 		}
 	}
 	d.Name = name
-	if err := errors.Join(fl.where(d), fl.when(s, d), fl.how(d), fl.retain(cmd.Flags(), d), c.passwordRef(d)); err != nil {
+	if err := errors.Join(fl.where(cmd.Context(), d), fl.when(s, d), fl.how(d), fl.retain(cmd.Flags(), d), c.passwordRef(d)); err != nil {
 		return err
 	}
 	text, err := f.Encode()
@@ -143,12 +143,12 @@ func (c *console) newDefinition(cmd *cobra.Command, s *definitions.Store, name s
 }
 
 // where sets sources and destinations.
-func (fl *newDefinitionFlags) where(d *plan.Definition) error {
+func (fl *newDefinitionFlags) where(ctx context.Context, d *plan.Definition) error {
 	if len(fl.from) > 0 {
 		d.Sources = nil
 	}
 	for _, from := range fl.from {
-		src, err := sourceNow(from, fl.partitions)
+		src, err := sourceNow(ctx, from, fl.partitions)
 		if err != nil {
 			return err
 		}
@@ -181,14 +181,14 @@ func (fl *newDefinitionFlags) where(d *plan.Definition) error {
 }
 
 // sourceNow is how a disk that is there now is found again.
-func sourceNow(from, partitions string) (plan.Source, error) {
+func sourceNow(ctx context.Context, from, partitions string) (plan.Source, error) {
 	switch from {
 	case "windows":
 		return plan.Source{Kind: plan.SourceWindows}, nil
 	case "all":
 		return plan.Source{Kind: plan.SourceAll}, nil
 	}
-	src, err := openSource(context.Background(), from, sourceFlags{})
+	src, err := openSource(ctx, from, sourceFlags{})
 	if err != nil {
 		return plan.Source{}, err
 	}

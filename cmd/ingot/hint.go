@@ -14,6 +14,7 @@ import (
 	"ingot/internal/runner"
 	"ingot/internal/trust"
 	"ingot/internal/vdisk"
+	"ingot/internal/vdisk/partclone"
 	"ingot/internal/vdisk/qcow2"
 	"ingot/internal/vdisk/vmdk"
 )
@@ -66,7 +67,7 @@ func hint(err error) string {
 		return "restore it with the program that made it."
 	case errors.Is(err, vdisk.ErrOutside):
 		return "if you trust the virtual disk and the file it names, allow its folder with --backing-folder."
-	case errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt):
+	case errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt), errors.Is(err, partclone.ErrCorrupt):
 		return "the virtual disk is damaged or cut short: use another copy of it."
 	case errors.Is(err, restore.ErrDiffers):
 		return "the target disk is failing, or something else wrote to it: use another one."

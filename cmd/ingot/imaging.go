@@ -14,6 +14,7 @@ import (
 	"ingot/internal/job"
 	"ingot/internal/plan"
 	"ingot/internal/retention"
+	"ingot/internal/runner"
 )
 
 // imageJob is one image that is to be taken.
@@ -32,6 +33,7 @@ type imageJob struct {
 	retryFor    time.Duration
 	rate        int64 // of writing, in bytes a second; 0 is no limit
 	mounted     bool  // take partitions that are mounted writable
+	lock        bool  // the set; else the caller holds it, or nothing is written
 }
 
 // imaging is a job that can begin: everything was looked at, nothing is written.
@@ -42,6 +44,7 @@ type imaging struct {
 	store  *folder.Store
 	plan   *backup.Plan
 	target *backup.Target
+	locks  locks
 }
 
 // beginImaging looks at source and destination, and refuses what cannot give a
@@ -53,7 +56,7 @@ func beginImaging(ctx context.Context, j *imageJob) (*imaging, error) {
 	}
 	im := &imaging{imageJob: j, src: src}
 	if err := im.prepare(ctx); err != nil {
-		return nil, errors.Join(err, src.Close())
+		return nil, errors.Join(err, im.locks.release(), src.Close())
 	}
 	return im, nil
 }
@@ -72,6 +75,11 @@ func (im *imaging) prepare(ctx context.Context) (err error) {
 	if err := im.allowed(im.src, im.plan); err != nil {
 		return err
 	}
+	if im.lock {
+		if im.locks, err = lockDisks(ctx, im.store, "ingot image", diskKey(im.src)); err != nil {
+			return err
+		}
+	}
 	im.plan.Source.Live = im.mounted
 	im.plan.Source.Changed = func() error { return im.unchanged(im.src, im.plan) }
 	if im.target, err = im.plan.Target(ctx, im.store); err != nil {
@@ -81,7 +89,14 @@ func (im *imaging) prepare(ctx context.Context) (err error) {
 }
 
 // Close closes the source and the set. It takes a job that has run, too.
-func (im *imaging) Close() error { return errors.Join(im.target.Close(), im.src.Close()) }
+func (im *imaging) Close() error {
+	return errors.Join(im.target.Close(), im.locks.release(), im.src.Close())
+}
+
+// diskKey names a disk in locks.
+func diskKey(src *source) string {
+	return (&runner.Found{Disk: runner.Disk{Info: src.Info, Layout: src.Layout}}).Key()
+}
 
 // run takes the image, verifies it where that was asked for, and applies the
 // rules of retention.

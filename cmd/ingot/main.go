@@ -86,10 +86,13 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newConvert(c), newExportWindows(c), newSets(c), newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c),
-		newLs(c), newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c))
-	root.AddCommand(newDefinition(c), newPlan(c), newSchedule(c), newRun(c))
-	root.AddCommand(newService(c), newStatus(c), newQueue(c), newHistory(c), newLog(c), newCancel(c), newPause(c), newUnpause(c))
+	root.AddCommand(
+		newDisks(c), newImage(c), newVerify(c), newShow(c), newRestore(c), newConvert(c), newExportWindows(c), newSets(c),
+		newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c), newLs(c),
+		newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c), newDefinition(c), newPlan(c), newSchedule(c),
+		newRun(c), newService(c), newStatus(c), newQueue(c), newHistory(c), newLog(c), newCancel(c), newPause(c),
+		newUnpause(c),
+	)
 	return root
 }
 

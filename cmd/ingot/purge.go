@@ -111,6 +111,13 @@ func (c *console) purge(ctx context.Context, path string, rules plan.Retention, 
 	if err != nil {
 		return err
 	}
+	if !dryRun {
+		held, err := lockSets(ctx, store, "ingot purge")
+		if err != nil {
+			return err
+		}
+		defer held.release()
+	}
 	sets, broken, err := retention.Read(ctx, store)
 	if err != nil {
 		return err

@@ -106,6 +106,14 @@ func (p *limitedPending) Write(b []byte) (int, error) {
 	return p.Pending.Write(b)
 }
 
+// Flush implements Flusher.
+func (p *limitedPending) Flush() error {
+	if f, ok := p.Pending.(Flusher); ok {
+		return f.Flush()
+	}
+	return nil
+}
+
 type limitedKept struct {
 	Kept
 	p limitedPending
@@ -113,3 +121,6 @@ type limitedKept struct {
 
 // Write implements Pending.
 func (k *limitedKept) Write(b []byte) (int, error) { return k.p.Write(b) }
+
+// Flush implements Flusher.
+func (k *limitedKept) Flush() error { return k.p.Flush() }

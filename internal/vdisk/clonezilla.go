@@ -223,7 +223,11 @@ func (c *clonezilla) content(ctx context.Context, fs *files, p disk.Partition) (
 	if v.Size() > p.Len {
 		return nil, "", fmt.Errorf("its image is of a partition of %d bytes, it has %d", v.Size(), p.Len)
 	}
-	return &disk.Content{Off: p.Off, Reader: v, Used: v.Map()}, "", nil
+	r, used, err := withEnd(v, v.Map())
+	if err != nil {
+		return nil, "", err
+	}
+	return &disk.Content{Off: p.Off, Reader: r, Used: used}, "", nil
 }
 
 // imageOf is the first file of the image of a partition.

@@ -146,7 +146,7 @@ func sameClonezilla(t *testing.T, d *Disk, src string, l *disk.Layout) {
 	if n < 5<<20 || n > 80<<20 {
 		t.Errorf("%d bytes are in use", n)
 	}
-	for i, check := range [][]string{{"e2fsck", "-fn"}, {"fsck.vfat", "-n"}, {"ntfsinfo", "-fm"}, {"swaplabel"}} {
+	for i, check := range [][]string{{"e2fsck", "-fn"}, {"fsck.vfat", "-n"}, {"ntfsfix", "-n"}, {"swaplabel"}} {
 		p := got.Partitions[i]
 		vol := make(vdisktest.Disk, p.Len)
 		if _, err := d.ReadAt(vol, p.Off); err != nil {

@@ -122,7 +122,10 @@ func (fs *files) probe(ctx context.Context, f *file, head, tail []byte) (*Disk, 
 			return nil, err
 		}
 		out := &Disk{Format: VHDX, Kind: d.Kind(), Sector: d.LogicalSector(), Reader: d, used: d.Used()}
-		if d.Replayed() {
+		switch {
+		case d.TornLog():
+			out.Notes = append(out.Notes, "the disk was not closed by the one that wrote it last, which stopped within its first entry in the log: nothing of that was done yet")
+		case d.Replayed():
 			out.Notes = append(out.Notes, "the disk was not closed by the one that wrote it last: its log was replayed in memory")
 		}
 		return out, nil

@@ -134,8 +134,12 @@ func (fs *files) partition(ctx context.Context, path string) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	r, used, err := withEnd(v, v.Map())
+	if err != nil {
+		return nil, err
+	}
 	return &Disk{
-		Format: Partclone, Kind: v.FileSystem, Reader: v, used: v.Map(),
+		Format: Partclone, Kind: v.FileSystem, Reader: r, used: used,
 		Notes: []string{"it is the image of a single partition, and has no partition table"},
 	}, nil
 }

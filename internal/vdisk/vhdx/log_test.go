@@ -24,7 +24,7 @@ func TestKilledQemu(t *testing.T) {
 	path, mended := filepath.Join(dir, "killed.vhdx"), filepath.Join(dir, "mended.vhdx")
 	// The writes of QEMU come from several threads, of which strace counts each for
 	// itself: a few turns meet them all.
-	for turn, n := 1, 1; turn <= 6 && pending < 3; n++ {
+	for turn, n := 1, 1; turn <= 10 && pending < 3; n++ {
 		vdisktest.QemuImg(t, "create", "-q", "-f", "vhdx", "-o", "block_size=1M", path, "32M")
 		if !killAtWrite(t, n, path) {
 			turn, n = turn+1, 0
@@ -60,7 +60,7 @@ func TestKilledQemu(t *testing.T) {
 			t.Fatal("the file was written to")
 		}
 	}
-	if pending < 1 || named <= pending {
+	if pending < 1 || named < pending {
 		t.Errorf("%d disks had a log with changes, %d named one", pending, named)
 	}
 }
