@@ -114,11 +114,11 @@ func (w *world) turn() {
 }
 
 // until lets the time go by. The service sleeps as long as the engine says, and
-// never more than a quarter of an hour.
+// never more than an hour.
 func (w *world) until(end time.Time) {
 	for w.now.Before(end) {
 		w.turn()
-		next := w.now.Add(15 * time.Minute)
+		next := w.now.Add(time.Hour)
 		if at, ok := w.wakeAt(); ok && at.Before(next) {
 			next = at
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"ingot/internal/job"
@@ -125,10 +126,13 @@ func (l logs) read(id uint64, from, limit int) (lines []Line, next int, err erro
 	return lines, max(n, from), s.Err()
 }
 
-// runLog is the log of a run that is under way.
+// runLog is the log of a run that is under way. Several goroutines may add to
+// it.
 type runLog struct {
-	f    *os.File
-	now  func() time.Time
+	f   *os.File
+	now func() time.Time
+
+	mu   sync.Mutex
 	size int64
 	lost int
 	err  error // the first one; the run goes on without its log
@@ -149,6 +153,8 @@ func (r *runLog) say(format string, args ...any) {
 }
 
 func (r *runLog) append(line Line, limit int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if line.Time.IsZero() {
 		line.Time = r.now()
 	}
