@@ -230,3 +230,28 @@ func (c *console) umount(dir string, lazy bool) error {
 	}
 	return err
 }
+
+// mountReport is what ingot mount tells when all can be seen.
+type mountReport struct {
+	Status string   `json:"status"` // mounted
+	Image  string   `json:"image"`
+	Folder string   `json:"folder"`
+	Write  bool     `json:"write"`
+	Shown  []string `json:"shown"` // names in the folder
+}
+
+func (c *console) tellMount(r *mountReport, background bool) error {
+	if c.json {
+		return c.emit(r)
+	}
+	c.note("%s shows %s:", r.Folder, r.Image)
+	for _, name := range r.Shown {
+		c.note("  %s", name)
+	}
+	if background {
+		c.note("End it with 'ingot umount %s'.", r.Folder)
+	} else {
+		c.note("Until Ctrl-C, or 'ingot umount %s'.", r.Folder)
+	}
+	return nil
+}
