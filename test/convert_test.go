@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ingot/internal/filesys/volumetest"
 )
@@ -28,6 +29,13 @@ func TestConvert(t *testing.T) {
 	sh(t, "mkntfs", "-q", "-f", "-F", ntfs.attach(t, src))
 	want := map[part]map[string]string{}
 	for i, p := range []part{ext, xfs} {
+		// The kernel lets go of what was mounted before a little later.
+		for range 100 {
+			if sh(t, "losetup", "-j", src) == "" {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 		volumetest.LoopMounted(t, src, "rw,"+p.options(), func(dir string) { volumetest.Churn(t, dir, uint64(i), 20<<20) })
 		want[p] = p.hashes(t, src)
 	}
@@ -61,6 +69,13 @@ func TestConvert(t *testing.T) {
 		sh(t, ingot, "restore", filepath.Join(dir, "made-00-00.mrimgx"), dst)
 		healthy(t, dst, ext, xfs, ntfs, want)
 	})
+	// The kernel lets go of what was mounted before a little later.
+	for range 100 {
+		if sh(t, "losetup", "-j", src) == "" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	volumetest.LoopMounted(t, src, "rw,"+ext.options(), func(string) {
 		fails(t, 4, "--allow-mounted", "convert", src, filepath.Join(dir, "mounted.qcow2"))
 	})

@@ -283,7 +283,7 @@ func (fl *imageFlags) job(c *console, ctx context.Context, source string) (*imag
 	}
 	return &imageJob{
 		source: source, sector: fl.sector, layout: fl.layout, to: fl.to, name: fl.name, split: fl.split, opts: opts, rules: rules,
-		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted, retryFor: fl.retryFor, lock: !fl.dryRun,
+		purgeBefore: fl.purgeBefore, verify: fl.verify, mounted: fl.mounted, retryFor: fl.retryFor, lock: !fl.dryRun && !fl.span,
 	}, err
 }
 

@@ -33,7 +33,7 @@ type imageJob struct {
 	retryFor    time.Duration
 	rate        int64 // of writing, in bytes a second; 0 is no limit
 	mounted     bool  // take partitions that are mounted writable
-	lock        bool  // the set; else the caller holds it, or nothing is written
+	lock        bool  // the set; else the caller holds it, nothing is written, or media are exchanged
 }
 
 // imaging is a job that can begin: everything was looked at, nothing is written.

@@ -92,11 +92,10 @@ func (fs *files) open(ctx context.Context, path, format string, asIs bool) (*Dis
 	}
 	head := make([]byte, min(probeSize, f.Size()))
 	tail := make([]byte, min(512, f.Size()))
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return nil, err
-	}
-	if _, err := f.ReadAt(tail, f.Size()-int64(len(tail))); err != nil {
-		return nil, err
+	// What cannot be read there is no container, but a disk that fails.
+	_, err1 := f.ReadAt(head, 0)
+	if _, err2 := f.ReadAt(tail, f.Size()-int64(len(tail))); err1 != nil || err2 != nil {
+		return fs.raw(f)
 	}
 	return fs.probe(ctx, f, head, tail)
 }
