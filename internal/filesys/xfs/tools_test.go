@@ -32,14 +32,6 @@ func smallVolumes(t testing.TB) {
 	}
 }
 
-// makeOver makes a volume on a disk that is full of other data, which blocks
-// that were never written still have.
-func makeOver(t testing.TB, size int64, args ...string) string {
-	t.Helper()
-	smallVolumes(t)
-	return volumetest.MakeOver(t, size, "xfsprogs", "mkfs.xfs", append([]string{"-q", "-f", "-K"}, args...)...)
-}
-
 // xfsDB runs commands of xfs_db on the file at path.
 func xfsDB(t testing.TB, path string, commands ...string) string {
 	t.Helper()

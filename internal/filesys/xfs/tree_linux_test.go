@@ -165,3 +165,11 @@ func TestManyNames(t *testing.T) {
 		}
 	})
 }
+
+// makeOver makes a volume on a disk that is full of other data, which blocks
+// that were never written still have.
+func makeOver(t testing.TB, size int64, args ...string) string {
+	t.Helper()
+	smallVolumes(t)
+	return volumetest.MakeOver(t, size, "xfsprogs", "mkfs.xfs", append([]string{"-q", "-f", "-K"}, args...)...)
+}
