@@ -24,7 +24,7 @@ run: build ## compile, then image, verify and restore a small disk (ingot demo)
 test: ## vet and all tests; as root installs the Debian packages they need
 	scripts/need-packages.sh test
 	$(GO) vet ./...
-	$(GO) test -count=1 ./... # not from a cache, which does not see what runs as another process
+	$(GO) test -count=1 ./test ./... # the longest first; not from a cache, which does not see what runs as another process
 
 histories: ## a thousand random histories of a disk and its backup sets
 	$(GO) test ./internal/backup -run '^TestHistories$$' -histories 1000

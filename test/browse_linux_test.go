@@ -46,7 +46,7 @@ func TestBrowseMore(t *testing.T) {
 	browseSet(t, []lookedAt{
 		{volumeKind{"XFS", []string{"mkfs.xfs", "-q"}, nil, []string{"mount"}}, 320, true, false, 1},
 		{volumeKind{"Btrfs", []string{"mkfs.btrfs", "-q"}, nil, []string{"mount", "-o", "compress=zstd"}}, 128, true, false, 1},
-	}, 1, 3)
+	}, 4, 10)
 }
 
 // browseSet makes a set of a full and the increments up to number last, and looks
