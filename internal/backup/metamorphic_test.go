@@ -39,6 +39,9 @@ func TestHistories(t *testing.T) {
 		return
 	}
 	var resumed int
+	if raceDetector {
+		*histories = min(*histories, 20)
+	}
 	for seed := range uint64(*histories) {
 		if resumed += runHistory(t, seed+1); t.Failed() {
 			t.Fatalf("go test ./internal/backup -run Histories -history %d", seed+1)

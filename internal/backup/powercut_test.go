@@ -18,6 +18,10 @@ import (
 // destination, of an image, a consolidation and a purge: what is kept by then
 // must be there and read as it was, and the same done again must end well.
 func TestPowerCuts(t *testing.T) {
+	stride := 1
+	if raceDetector { // which looks for something else, and is slow
+		stride = 5
+	}
 	for name, do := range map[string]func(*history, dest.Store) error{
 		"full":         func(h *history, s dest.Store) error { return h.try(s, image.TypeFull) },
 		"differential": func(h *history, s dest.Store) error { return h.try(s, image.TypeDiff) },
@@ -33,7 +37,7 @@ func TestPowerCuts(t *testing.T) {
 		"purge of a set": func(h *history, s dest.Store) error { return h.tryPurge(s, plan.Retention{Full: plan.Keep{N: 1}}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for step := 0; ; step++ {
+			for step := 0; ; step += stride {
 				h := newHistory(t, 7)
 				if strings.HasPrefix(name, "encrypted") {
 					h.access = secret("correct horse")

@@ -45,7 +45,11 @@ func (h *history) run(store dest.Store, opts Options, notes *[]string) (*Result,
 // TestResumeDamaged changes what an unfinished image is made of: it is gone on
 // with or begun anew, and always comes out right.
 func TestResumeDamaged(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if raceDetector {
+		seeds = 8
+	}
+	for seed := range seeds {
 		h := newHistory(t, seed+1)
 		if seed%4 == 0 {
 			h.access = secret("correct horse")
