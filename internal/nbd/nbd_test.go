@@ -308,10 +308,10 @@ func TestWrites(t *testing.T) {
 	c.simple(2, 0, 0)
 	c.request(0, cmdFlush, 3, 0, 0)
 	c.simple(3, 0, 0)
+	log := rw.Log() // before Bytes: it waits for who wrote last
 	if got := string(rw.Bytes()[99:105]); got != "\x00te\x00t\x00" {
 		t.Errorf("%q", got)
 	}
-	log := rw.Log()
 	if n := len(log); n < 2 || log[n-1] != blocktest.Sync || strings.Count(strings.Join(opNames(log), " "), "sync") != 2 {
 		t.Errorf("%v", log)
 	}
