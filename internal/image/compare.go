@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"ingot/internal/dest"
@@ -35,18 +34,11 @@ func compareChains(ctx context.Context, store dest.Store, access *Access, from, 
 	if err := sameShape(was.Doc, is.Doc); err != nil {
 		return damaged("%v", err)
 	}
-	next, stop := iter.Pull2(pairs(was, is, own))
+	read, stop := pipeline.From(pairs(was, is, own), func(it *pairItem, p pair) { it.pair = p })
 	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(2*Chunk), pipeline.Stages[pairItem]{
-		New: func() *pairItem { return new(pairItem) },
-		Read: func(it *pairItem) error {
-			p, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.pair = p
-			return err
-		},
+		New:   func() *pairItem { return new(pairItem) },
+		Read:  read,
 		Work:  (*pairItem).compare,
 		Write: func(*pairItem) error { return nil },
 	})

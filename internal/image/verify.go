@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"sync"
 
@@ -77,19 +76,14 @@ type verifyItem struct {
 }
 
 func (v *verifier) volume(ctx context.Context, number int, vol *Volume) error {
-	next, stop := iter.Pull2(vol.rows(Chunk))
+	read, stop := pipeline.From(vol.rows(Chunk), func(it *verifyItem, r row) {
+		it.space, it.first, it.n = r.space, r.first, r.n
+		it.strong = append(it.strong[:0], r.strong...)
+	})
 	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(2*max(Chunk, vol.BlockSize())), pipeline.Stages[verifyItem]{
-		New: func() *verifyItem { return new(verifyItem) },
-		Read: func(it *verifyItem) error {
-			r, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.space, it.first, it.n = r.space, r.first, r.n
-			it.strong = append(it.strong[:0], r.strong...)
-			return err
-		},
+		New:  func() *verifyItem { return new(verifyItem) },
+		Read: read,
 		Work: func(it *verifyItem) error {
 			s := it.space
 			size := min((it.first+it.n)*s.piece, s.size) - it.first*s.piece

@@ -14,6 +14,7 @@ package pipeline
 import (
 	"context"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 )
@@ -26,6 +27,20 @@ type Stages[T any] struct {
 	Read  func(*T) error // fills it with the next input; io.EOF ends the run
 	Work  func(*T) error // the costly part, done for several items at once
 	Write func(*T) error // takes the result, in the order of Read
+}
+
+// From gives the Read that takes what seq yields, in its order, and what ends the
+// walk when the run is over.
+func From[T, P any](seq iter.Seq2[P, error], take func(*T, P)) (read func(*T) error, stop func()) {
+	next, stop := iter.Pull2(seq)
+	return func(it *T) error {
+		p, err, ok := next()
+		if !ok {
+			return io.EOF
+		}
+		take(it, p)
+		return err
+	}, stop
 }
 
 // memory is what the items of a run may take together, in bytes.

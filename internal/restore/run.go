@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 
 	"ingot/internal/block"
 	"ingot/internal/disk"
@@ -135,22 +133,15 @@ func (it *item) size(b *[]byte) []byte {
 // in order.
 func (p *Plan) each(ctx context.Context, part *Part, work, done func(*item) error) error {
 	step := max(chunk/max(part.Step, 1), 1) * max(part.Step, 1)
-	next, stop := iter.Pull2(block.Chunks(part.Used, step))
+	read, stop := pipeline.From(block.Chunks(part.Used, step), func(it *item, p block.Extent) { it.extent = p })
 	defer stop()
 	workers := p.opts.Workers
 	if workers == 0 {
 		workers = pipeline.Items(3 * step) // raw, stored, and what a check compares with
 	}
 	return pipeline.Run(ctx, workers, pipeline.Stages[item]{
-		New: func() *item { return new(item) },
-		Read: func(it *item) error {
-			e, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.extent = e
-			return err
-		},
+		New:  func() *item { return new(item) },
+		Read: read,
 		Work: func(it *item) error {
 			it.buf = it.size(&it.buf)
 			if _, err := part.Reader.ReadAt(it.buf, it.extent.Off); err != nil {

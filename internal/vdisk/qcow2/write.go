@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"iter"
 
 	"ingot/internal/block"
 	"ingot/internal/pipeline"
@@ -73,7 +72,7 @@ type cluster struct {
 
 // copy takes the used pieces of the disk through the pipeline.
 func (o *output) copy(ctx context.Context, r block.Reader, used block.Map, progress func(int64)) error {
-	next, stop := iter.Pull2(block.Pieces(used, writeCluster, chunk, o.size))
+	read, stop := pipeline.From(block.Pieces(used, writeCluster, chunk, o.size), func(it *item, p block.Piece) { it.piece = p })
 	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(2*chunk), pipeline.Stages[item]{
 		New: func() *item {
@@ -83,14 +82,7 @@ func (o *output) copy(ctx context.Context, r block.Reader, used block.Map, progr
 			}
 			return it
 		},
-		Read: func(it *item) error {
-			p, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.piece = p
-			return err
-		},
+		Read: read,
 		Work: func(it *item) error {
 			if err := it.piece.Load(r, it.buf); err != nil {
 				return err

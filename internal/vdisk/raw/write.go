@@ -26,22 +26,15 @@ func Write(ctx context.Context, w io.WriterAt, size int64, r block.Reader, used 
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	next, stop := iter.Pull2(block.Pieces(used, grain, chunk, size))
-	defer stop()
 	type item struct {
 		piece block.Piece
 		buf   []byte
 	}
+	read, stop := pipeline.From(block.Pieces(used, grain, chunk, size), func(it *item, p block.Piece) { it.piece = p })
+	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(chunk), pipeline.Stages[item]{
-		New: func() *item { return &item{buf: make([]byte, chunk)} },
-		Read: func(it *item) error {
-			p, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.piece = p
-			return err
-		},
+		New:  func() *item { return &item{buf: make([]byte, chunk)} },
+		Read: read,
 		Work: func(it *item) error { return it.piece.Load(r, it.buf) },
 		Write: func(it *item) error {
 			for e := range runs(it.buf[:it.piece.Len]) {

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"iter"
 	"time"
 
 	"ingot/internal/block"
@@ -104,17 +103,11 @@ type load struct {
 
 // copy takes the used pieces of the disk through the pipeline.
 func (k *writer) copy(ctx context.Context, r block.Reader, used block.Map, progress func(int64)) error {
-	next, stop := iter.Pull2(block.Pieces(used, grain, window, min(k.size, r.Size())))
+	read, stop := pipeline.From(block.Pieces(used, grain, window, min(k.size, r.Size())), func(it *load, p block.Piece) { it.piece = p })
 	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(window), pipeline.Stages[load]{
-		New: func() *load { return &load{buf: make([]byte, window)} },
-		Read: func(it *load) (err error) {
-			var ok bool
-			if it.piece, err, ok = next(); !ok {
-				return io.EOF
-			}
-			return err
-		},
+		New:  func() *load { return &load{buf: make([]byte, window)} },
+		Read: read,
 		Work: func(it *load) error {
 			if err := it.piece.Load(r, it.buf); err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"iter"
 	"math/rand/v2"
 
 	"ingot/internal/block"
@@ -72,7 +71,7 @@ type grain struct {
 
 // copy takes the used pieces of the disk through the pipeline.
 func (o *output) copy(ctx context.Context, r block.Reader, used block.Map, progress func(int64)) error {
-	next, stop := iter.Pull2(block.Pieces(used, writeGrain, chunk, o.size))
+	read, stop := pipeline.From(block.Pieces(used, writeGrain, chunk, o.size), func(it *item, p block.Piece) { it.piece = p })
 	defer stop()
 	return pipeline.Run(ctx, pipeline.Items(2*chunk), pipeline.Stages[item]{
 		New: func() *item {
@@ -82,14 +81,7 @@ func (o *output) copy(ctx context.Context, r block.Reader, used block.Map, progr
 			}
 			return it
 		},
-		Read: func(it *item) error {
-			p, err, ok := next()
-			if !ok {
-				return io.EOF
-			}
-			it.piece = p
-			return err
-		},
+		Read: read,
 		Work: func(it *item) error {
 			if err := it.piece.Load(r, it.buf); err != nil {
 				return err
