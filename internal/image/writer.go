@@ -94,8 +94,8 @@ type Options struct {
 	// that needs more is written as several files, of which the last has the
 	// index.
 	Split int64
-	// PartName names the file of a number; it is asked when Split is set, for the
-	// first file too.
+	// PartName names the file of a number, of a backup that may become several; it
+	// is asked for the first file too.
 	PartName func(number int64) string
 	// NextMedium has the backup fill the medium at the destination, and others
 	// after it: it is asked to have the next one there, or one with more room, for
