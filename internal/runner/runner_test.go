@@ -337,10 +337,13 @@ func TestRunLimitAndInterrupt(t *testing.T) {
 // The owner hears of the start and of the end; that nobody could be told is a
 // warning of the report and no failure.
 func TestRunTellsTheOwner(t *testing.T) {
+	var mu sync.Mutex // requests of one run may come side by side
 	var got []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
+		mu.Lock()
 		got = append(got, q.URL.Path+" "+string(b))
+		mu.Unlock()
 		if q.URL.Path == "/broken" {
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -356,6 +359,8 @@ func TestRunTellsTheOwner(t *testing.T) {
 	if err != nil || r.Status != job.Warned || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "404") || strings.Contains(r.Warnings[0], "broken") {
 		t.Fatalf("%+v, %v", r, err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	slices.Sort(got)
 	var paths []string
 	for _, g := range got {
