@@ -16,7 +16,9 @@
 //   - recorder.go, history.go, runlog.go: what is remembered. A run is queued
 //     and its moment is done with in one transaction, so that a crash neither
 //     loses nor doubles it.
-//   - definitions.go: the folder; mounts.go, idle.go: what schedules wait for.
+//   - definitions.go: the folder; edit.go: definitions read and written from
+//     outside, each change naming the version it is of; mounts.go, idle.go: what
+//     schedules wait for.
 //   - server.go, status.go, stream.go, metrics.go: HTTP over a local socket;
 //     peer.go, listen.go: who is at its other end; client.go: the other end.
 //

@@ -82,6 +82,9 @@ func (s *Service) handler() http.Handler {
 		{"GET /v1/definitions", See, s.getDefinitions},
 		{"GET /v1/definitions/{name}", See, s.getDefinition},
 		{"POST /v1/definitions/{verb}", Act, s.postDefinition},
+		{"GET /v1/definitions/{name}/xml", Own, s.getDocument},
+		{"PUT /v1/definitions/{name}", Own, s.putDocument},
+		{"DELETE /v1/definitions/{name}", Own, s.deleteDocument},
 	} {
 		mux.Handle(r.pattern, s.guarded(r.need, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			v, err := r.do(req)
