@@ -20,7 +20,8 @@
 //     outside, each change naming the version it is of; mounts.go, idle.go: what
 //     schedules wait for.
 //   - server.go, status.go, stream.go, metrics.go: HTTP over a local socket;
-//     peer.go, listen.go: who is at its other end; client.go: the other end.
+//     peer.go, listen.go: who is at its other end; grant.go: rights lent to a
+//     process for a while; client.go: the other end.
 //
 // Roles: the administrator (and the user the service runs as) may do all;
 // members of its group see and run what is defined; nobody else gets an answer.

@@ -72,6 +72,8 @@ func (s *Service) handler() http.Handler {
 	}{
 		{"GET /v1/status", See, s.getStatus},
 		{"GET /v1/session", See, getSession},
+		{"POST /v1/session/{verb}", See, s.postSession},
+		{"POST /v1/unlock", Own, s.postUnlock},
 		{"GET /v1/jobs", See, s.getJobs},
 		{"GET /v1/jobs/{id}", See, s.getJob},
 		{"POST /v1/jobs/{verb}", Act, s.postJob},
@@ -103,6 +105,9 @@ func (s *Service) handler() http.Handler {
 func (s *Service) guarded(need Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		p := peerOf(req.Context())
+		role, until := s.grants.role(p)
+		p.Role, p.Until, p.Lent = role, until, !until.IsZero()
+		req = req.WithContext(withPeer(req.Context(), p))
 		if !p.Role.May(need) || p.Role == None {
 			answer(w, nil, &Problem{
 				Title: p.Name + " may not do this", Status: http.StatusForbidden, Code: "forbidden",
@@ -155,11 +160,13 @@ func (s *Service) getStatus(*http.Request) (any, error) { return s.status() }
 type Session struct {
 	Who  string `json:"who"`
 	Role Role   `json:"role"`
+	// Until is when the role falls back, if it is lent.
+	Until time.Time `json:"until,omitzero"`
 }
 
 func getSession(req *http.Request) (any, error) {
 	p := peerOf(req.Context())
-	return Session{p.Name, p.Role}, nil
+	return Session{p.Name, p.Role, p.Until}, nil
 }
 
 func (s *Service) getJobs(*http.Request) (any, error) {
