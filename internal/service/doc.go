@@ -13,6 +13,7 @@
 //   - engine.go, due.go: which runs there are and which may start. It knows no
 //     clock, process or file, so tests take it through years.
 //   - service.go, start.go: the loop around it. child.go: one process.
+//     errand.go: runs without a definition, which verify or restore.
 //   - recorder.go, history.go, runlog.go: what is remembered. A run is queued
 //     and its moment is done with in one transaction, so that a crash neither
 //     loses nor doubles it.
