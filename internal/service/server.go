@@ -329,11 +329,14 @@ type RunRequest struct {
 	Type plan.Type `json:"type,omitempty"` // "" leaves it to the plan
 }
 
-// postDefinition does NAME:run, NAME:pause and NAME:resume.
+// postDefinition does NAME:run, NAME:pause, NAME:resume and NAME:test.
 func (s *Service) postDefinition(req *http.Request) (any, error) {
 	name, verb, _ := strings.Cut(req.PathValue("verb"), ":")
-	if verb == "run" {
+	switch verb {
+	case "run":
 		return s.ask(req, name)
+	case "test":
+		return s.test(req.Context(), name)
 	}
 	on, err := pausing(verb)
 	if err != nil {
