@@ -18,6 +18,7 @@ import (
 	"ingot/internal/filesys"
 	"ingot/internal/job"
 	"ingot/internal/restore"
+	"ingot/internal/result"
 	"ingot/internal/vdisk"
 )
 
@@ -121,7 +122,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	t.keep = true
 	t.tellSystem(plan, log)
-	return c.restoreDone(&restoreReport{
+	return c.restoreDone(&result.Restore{
 		Status: "done", Target: target, Bytes: plan.Bytes, Seconds: time.Since(began).Seconds(), Checked: fl.check, Warnings: log.Warnings(),
 	})
 }
@@ -305,36 +306,12 @@ func describe(info *disk.Info) string {
 	return info.Bus
 }
 
-// restoreReport is the result of ingot restore.
-type restoreReport struct {
-	Status   string   `json:"status"`
-	Target   string   `json:"target"`
-	Bytes    int64    `json:"bytes"`
-	Seconds  float64  `json:"seconds"`
-	Checked  bool     `json:"checked"`
-	Warnings []string `json:"warnings"`
-	// Of a dry run:
-	Fingerprint string       `json:"fingerprint,omitempty"` // for --expect
-	Table       bool         `json:"new_table,omitempty"`   // the partition table is written
-	Disk        *diskView    `json:"disk,omitempty"`        // the target now, without what is in its partitions
-	Lost        []partView   `json:"lost,omitempty"`        // partitions of it that are overwritten
-	Holds       []partExtent `json:"will_hold,omitempty"`   // what is written
-}
-
-// partExtent is a partition that will be written.
-type partExtent struct {
-	Number int    `json:"number"`
-	Name   string `json:"name"`
-	Off    int64  `json:"offset_bytes"`
-	Size   int64  `json:"size_bytes"`
-}
-
 // foreseen is what a dry run says.
-func (t *restoreTarget) foreseen(plan *restore.Plan, mark string) *restoreReport {
+func (t *restoreTarget) foreseen(plan *restore.Plan, mark string) *result.Restore {
 	d := viewDisk(t.file.Info, t.current)
 	d.Path = t.path
-	r := &restoreReport{
-		Status: "dry run", Target: t.path, Bytes: plan.Bytes, Warnings: plan.Warnings, Fingerprint: mark, Table: plan.Table, Disk: &d, Lost: []partView{},
+	r := &result.Restore{
+		Status: "dry run", Target: t.path, Bytes: plan.Bytes, Warnings: plan.Warnings, Fingerprint: mark, Table: plan.Table, Disk: &d, Lost: []result.Partition{},
 	}
 	if t.current != nil {
 		for _, p := range t.current.Partitions {
@@ -346,7 +323,7 @@ func (t *restoreTarget) foreseen(plan *restore.Plan, mark string) *restoreReport
 	}
 	for i := range plan.Parts {
 		p := &plan.Parts[i]
-		r.Holds = append(r.Holds, partExtent{p.Number, p.Name, p.Off, p.Reader.Size()})
+		r.Holds = append(r.Holds, result.Extent{Number: p.Number, Name: p.Name, Off: p.Off, Size: p.Reader.Size()})
 	}
 	return r
 }
@@ -370,7 +347,7 @@ func (t *restoreTarget) fingerprint(plan *restore.Plan, from *restoreFrom) strin
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-func (c *console) restoreDone(r *restoreReport) error {
+func (c *console) restoreDone(r *result.Restore) error {
 	if c.json {
 		return c.emit(r)
 	}
