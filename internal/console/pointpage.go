@@ -20,6 +20,7 @@ type pointBody struct {
 	Facts                    *pointFacts
 	Parts                    []partRow
 	Locked                   string // where its password is asked for
+	Restore                  string // where restoring it begins; "" when it cannot be
 	Wrong, Fix               string // why its partitions are not known
 	Commands                 []command
 }
@@ -53,6 +54,9 @@ func (c *Console) pointPage(w http.ResponseWriter, r *http.Request, p place) {
 		}
 	}
 	b.Commands = commands(p)
+	if c.Service != nil && b.Facts != nil && b.Facts.Wrong == "" && b.Facts.Encrypt == "" {
+		b.Restore = (&choice{place: place{Folder: p.Folder, File: p.File}}).address("disk")
+	}
 	if b.Facts == nil || b.Facts.Wrong == "" {
 		c.fillParts(r.Context(), b, p)
 	}
@@ -141,9 +145,9 @@ func commands(p place) []command {
 	}
 	return []command{
 		{"Check that every block can be read and is right", "ingot verify " + img},
-		{"Restore onto a disk (it asks before it overwrites)", "ingot restore " + img + " --to DISK"},
+		{"Restore onto a disk (it asks before it overwrites)", "ingot restore " + img + " DISK"},
 		{"Mount, to open files with any program", "ingot mount " + img + " FOLDER"},
-		{"Make a disk for a virtual machine", "ingot convert " + img + " --to DISK.vhdx"},
+		{"Make a disk for a virtual machine", "ingot convert " + img + " DISK.vhdx"},
 	}
 }
 
