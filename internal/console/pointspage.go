@@ -233,7 +233,7 @@ func (b *pointsBody) addSet(p place, s *result.Set, low, high int, now time.Time
 
 // setDay is the day a set is called by: that of its first point.
 func setDay(s *result.Set, now time.Time) string {
-	return view.Day(s.Points[0].Time, now)
+	return view.ShortDay(s.Points[0].Time, now)
 }
 
 func pointPlace(p place, o *result.Point) place { return place{Folder: p.Folder, File: o.File} }
@@ -264,12 +264,13 @@ func (b *pointsBody) addCut(s *result.Set, now time.Time) {
 		if s.Points[i].Missing == "" {
 			continue
 		}
-		if bad++; len(c.Missing) < most {
-			c.Missing = append(c.Missing, view.Text(s.Points[i].Missing))
+		bad++
+		if say := view.Text(s.Points[i].Missing); len(c.Missing) < most && !slices.Contains(c.Missing, say) {
+			c.Missing = append(c.Missing, say)
 		}
 	}
-	if bad > most {
-		c.Missing = append(c.Missing, "… and "+strconv.Itoa(bad-most)+" more points, as the table says.")
+	if len(c.Missing) == most {
+		c.Missing = append(c.Missing, "… and so on: the table says it of each point.")
 	}
 	if bad > 0 {
 		c.Whole = view.Whole(marksOf(place{}, s), now)

@@ -81,6 +81,15 @@ func Day(t, now time.Time) string {
 	return t.Format("2 January 2006")
 }
 
+// ShortDay is the same in less room.
+func ShortDay(t, now time.Time) string {
+	t = t.In(now.Location())
+	if t.Year() == now.Year() {
+		return t.Format("2 Jan")
+	}
+	return t.Format("2 Jan 2006")
+}
+
 // Link is a file of the chain that a point needs.
 type Link struct {
 	Type string // full, differential, incremental; "" when it is a part of another one
