@@ -224,7 +224,7 @@ func (b *pointsBody) addSet(p place, s *result.Set, low, high int, now time.Time
 	for k := high - 1; k >= low; k-- {
 		o := &s.Points[k]
 		b.Rows = append(b.Rows, pointRow{
-			When: when(o.Time), RFC: o.Time.Format(time.RFC3339), Type: view.Text(o.Type), Set: lane.Name, File: view.Text(o.File), Size: o.Size,
+			When: when(o.Time), RFC: o.Time.Format(time.RFC3339), Type: view.Kind(o.Type), Set: lane.Name, File: view.Text(o.File), Size: o.Size,
 			Link: pointPlace(p, o).at("/points/point"), Others: max(len(o.Files)-1, 0), Wrong: view.Text(o.Missing),
 		})
 	}
@@ -233,7 +233,7 @@ func (b *pointsBody) addSet(p place, s *result.Set, low, high int, now time.Time
 
 // setDay is the day a set is called by: that of its first point.
 func setDay(s *result.Set, now time.Time) string {
-	return view.Day(s.Points[0].Time, now)
+	return view.ShortDay(s.Points[0].Time, now)
 }
 
 func pointPlace(p place, o *result.Point) place { return place{Folder: p.Folder, File: o.File} }
@@ -243,11 +243,11 @@ func marksOf(p place, s *result.Set) []view.Mark {
 	out := make([]view.Mark, len(s.Points))
 	for i := range s.Points {
 		o := &s.Points[i]
-		name := view.Text(o.Type) + ", " + when(o.Time)
+		name := view.Kind(o.Type) + ", " + when(o.Time)
 		if o.Missing != "" {
 			name += ", cannot be restored"
 		}
-		out[i] = view.Mark{Type: o.Type, Time: o.Time, Name: name, Link: pointPlace(p, o).at("/points/point"), Broken: o.Missing != ""}
+		out[i] = view.Mark{Type: view.Kind(o.Type), Time: o.Time, Name: name, Link: pointPlace(p, o).at("/points/point"), Broken: o.Missing != ""}
 	}
 	return out
 }
@@ -264,12 +264,13 @@ func (b *pointsBody) addCut(s *result.Set, now time.Time) {
 		if s.Points[i].Missing == "" {
 			continue
 		}
-		if bad++; len(c.Missing) < most {
-			c.Missing = append(c.Missing, view.Text(s.Points[i].Missing))
+		bad++
+		if say := view.Text(s.Points[i].Missing); len(c.Missing) < most && !slices.Contains(c.Missing, say) {
+			c.Missing = append(c.Missing, say)
 		}
 	}
-	if bad > most {
-		c.Missing = append(c.Missing, "… and "+strconv.Itoa(bad-most)+" more points, as the table says.")
+	if len(c.Missing) == most {
+		c.Missing = append(c.Missing, "… and so on: the table says it of each point.")
 	}
 	if bad > 0 {
 		c.Whole = view.Whole(marksOf(place{}, s), now)

@@ -64,6 +64,17 @@ func hosts(names []string) string {
 	}
 }
 
+// Kind is the type of a backup in a whole word.
+func Kind(kind string) string {
+	switch kind {
+	case "inc":
+		return "incremental"
+	case "diff":
+		return "differential"
+	}
+	return Text(kind)
+}
+
 // Count is a number of things.
 func Count(n int, one string) string {
 	if n == 1 {
@@ -79,6 +90,15 @@ func Day(t, now time.Time) string {
 		return t.Format("2 January")
 	}
 	return t.Format("2 January 2006")
+}
+
+// ShortDay is the same in less room.
+func ShortDay(t, now time.Time) string {
+	t = t.In(now.Location())
+	if t.Year() == now.Year() {
+		return t.Format("2 Jan")
+	}
+	return t.Format("2 Jan 2006")
 }
 
 // Link is a file of the chain that a point needs.

@@ -54,8 +54,8 @@ type Timeline struct {
 
 // Sizes of the drawing.
 const (
-	lineLeft   = 118.0 // of it the names
-	lineWide   = 1100.0
+	lineLeft   = 134.0 // of it the names
+	lineWide   = 1070.0
 	lineMost   = 3000.0 // however many points there are
 	lineRight  = 16.0
 	lineTop    = 34.0
@@ -64,7 +64,8 @@ const (
 	hang       = 20.0 // of increments below the backup they start from
 	olderShare = 0.36
 	recent     = 31 * 24 * time.Hour
-	tickApart  = 62.0
+	tickApart  = 76.0
+	nowRoom    = 92.0 // that no date takes from the word now
 	markApart  = 9.0
 )
 
@@ -115,15 +116,18 @@ func (l *Lane) draw(a axis) (below float64) {
 	return below
 }
 
-// join draws the line from a point to the one that needs it. A full needs none; a
-// point whose base is not there begins with a gap.
+// join draws the line from a point to the one that needs it, which a full does
+// not. A point whose base is not drawn has a line from the left: it is broken
+// when the point is.
 func (l *Lane) join(from, to *Mark) {
 	switch {
 	case to.Type == "full":
 		return
 	case from == nil:
-		l.Lines = append(l.Lines, Line{fmt.Sprintf("M%.1f %.1fH%.1f", to.X-16, to.Y, to.X), true})
-		l.Gaps = append(l.Gaps, Gap{to.X - 16, to.Y})
+		l.Lines = append(l.Lines, Line{fmt.Sprintf("M%.1f %.1fH%.1f", to.X-16, to.Y, to.X), to.Broken})
+		if to.Broken {
+			l.Gaps = append(l.Gaps, Gap{to.X - 16, to.Y})
+		}
 		return
 	case from.Y < to.Y:
 		bend := min(4, max(to.X-from.X, 0))
@@ -166,6 +170,9 @@ func newAxis(lanes []Lane, now time.Time) (a axis, ok bool) {
 		a.end = a.end.Add(max(a.end.Sub(a.start)/40, time.Hour))
 	}
 	a.start = a.start.Add(-max(a.end.Sub(a.start)/60, time.Hour))
+	if day := a.end.AddDate(0, 0, -1); a.start.After(day) {
+		a.start = day
+	}
 	a.fold = a.end.Add(-recent)
 	a.folded = a.end.Sub(a.start) > 2*recent
 	a.wide = width(lanes, a)
@@ -212,7 +219,7 @@ func (a axis) ticks() (out []Tick) {
 		next, label := calendar(to.Sub(from))
 		for t := next(from); t.Before(to); t = next(t) {
 			x := a.x(t)
-			if n := len(out); (n == 0 || x-out[n-1].X >= tickApart) && x > lineLeft && x < a.wide-lineRight-40 {
+			if n := len(out); (n == 0 || x-out[n-1].X >= tickApart) && x > lineLeft && x < a.wide-lineRight-nowRoom {
 				out = append(out, Tick{x, label(t)})
 			}
 		}

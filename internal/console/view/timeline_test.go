@@ -82,6 +82,7 @@ func TestDrawJoinsChains(t *testing.T) {
 		{"chain", []Mark{ago(9, "full"), ago(8, "incremental"), ago(7, "incremental"), ago(6, "differential"), ago(5, "incremental")}, "wwww", 0},
 		{"cut", []Mark{ago(9, "full"), ago(8, "incremental"), broken(ago(6, "incremental")), broken(ago(5, "incremental")), ago(4, "differential")}, "wbbw", 1},
 		{"no full", []Mark{broken(ago(9, "incremental")), broken(ago(8, "incremental"))}, "bb", 1},
+		{"older ones elsewhere", []Mark{ago(9, "incremental"), ago(8, "incremental")}, "ww", 0},
 	} {
 		l := Draw([]Lane{{Marks: c.marks}}, noon).Lanes[0]
 		var lines strings.Builder
@@ -106,6 +107,14 @@ func TestHeldSays(t *testing.T) {
 	} {
 		if got := h.Say(noon); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestKind(t *testing.T) {
+	for in, want := range map[string]string{"full": "full", "inc": "incremental", "diff": "differential", "new\n": "new␊"} {
+		if got := Kind(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
 }
