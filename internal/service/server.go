@@ -81,6 +81,9 @@ func (s *Service) handler() http.Handler {
 		{"GET /v1/runs/{id}/log", See, s.getLog},
 		{"GET /v1/definitions", See, s.getDefinitions},
 		{"GET /v1/definitions/{name}", See, s.getDefinition},
+		{"GET /v1/definitions/{name}/sets", See, s.getSets},
+		{"GET /v1/definitions/{name}/preview", See, s.getPreview},
+		{"GET /v1/disks", See, s.getDisks},
 		{"POST /v1/definitions/{verb}", Act, s.postDefinition},
 	} {
 		mux.Handle(r.pattern, s.guarded(r.need, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
