@@ -29,6 +29,8 @@ type Options struct {
 	// Idle is how long the bridge stays after its last request and stream; 0 is
 	// ten minutes.
 	Idle time.Duration
+	// First is the page that somebody who comes in sees; "" is "/".
+	First string
 	// SessionIdle and SessionMost bound a session; 0 is 30 minutes and 12 hours.
 	SessionIdle, SessionMost time.Duration
 	Now                      func() time.Time // nil is time.Now
@@ -69,6 +71,9 @@ func New(o Options) *Bridge {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.First == "" {
+		o.First = "/"
+	}
 	if o.Owner == nil {
 		o.Owner = ownerOf
 	}
@@ -91,7 +96,9 @@ func (b *Bridge) Code() string { return b.sessions.code }
 
 // Attach tells the bridge where it will listen, before addresses are given out.
 func (b *Bridge) Attach(l net.Listener) {
-	b.host = fmt.Sprintf("%s:%d", b.opts.Host, l.Addr().(*net.TCPAddr).Port)
+	port := l.Addr().(*net.TCPAddr).Port
+	b.host = fmt.Sprintf("%s:%d", b.opts.Host, port)
+	b.sessions.cookie = fmt.Sprintf("ingot-%d", port) // browsers keep cookies apart by name, not by port
 }
 
 // Serve serves until ctx ends or nobody has asked for anything for a while.

@@ -117,7 +117,7 @@ func (r *rig) send(method, path, body string, change func(*http.Request)) *http.
 		q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if r.cookie != "" {
-		q.Header.Set("Cookie", cookieName+"="+r.cookie)
+		q.Header.Set("Cookie", r.b.sessions.cookie+"="+r.cookie)
 	}
 	q.Header.Set("Sec-Fetch-Site", "same-origin")
 	if change != nil {
@@ -153,7 +153,7 @@ func (r *rig) comeIn() {
 		r.Fatalf("enter: %s", resp.Status)
 	}
 	for _, c := range resp.Cookies() {
-		if c.Name == cookieName {
+		if c.Name == r.b.sessions.cookie {
 			r.cookie = c.Value
 			if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
 				r.Errorf("%+v", c)
@@ -389,12 +389,12 @@ func TestAnotherUser(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	if out, err := curl(0, "-b", cookieName+"="+r.cookie, "http://"+r.addr+"/mine"); err != nil || !strings.Contains(out, "console") {
+	if out, err := curl(0, "-b", r.b.sessions.cookie+"="+r.cookie, "http://"+r.addr+"/mine"); err != nil || !strings.Contains(out, "console") {
 		t.Fatalf("our own user: %v %s (is the package curl there?)", err, out)
 	}
 	heard := r.heard()
 	for name, args := range map[string][]string{
-		"a cookie": {"-b", cookieName + "=" + r.cookie, "http://" + r.addr + "/"},
+		"a cookie": {"-b", r.b.sessions.cookie + "=" + r.cookie, "http://" + r.addr + "/"},
 		"a ticket": {"-d", "ticket=" + r.ticketOf(), "http://" + r.addr + "/enter"},
 		"the code": {"-d", "code=" + r.b.Code(), "http://" + r.addr + "/enter"},
 		"nothing":  {"http://" + r.addr + "/enter"},

@@ -25,7 +25,7 @@ func (b *Bridge) door(w http.ResponseWriter, r *http.Request) bool {
 		if s := b.sessions.of(r); s != nil {
 			b.sessions.end(s)
 		}
-		http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: b.sessions.cookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 		http.Redirect(w, r, "/enter", http.StatusSeeOther)
 	default:
 		return false
@@ -52,7 +52,7 @@ func (b *Bridge) enter(w http.ResponseWriter, r *http.Request) {
 		b.askIn(w, r, http.StatusUnauthorized, "That does not let you in. A ticket works once and for a minute, the code five times at the most: start 'ingot ui' again for new ones.")
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: b.sessions.begin(), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: b.sessions.cookie, Value: b.sessions.begin(), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	b.opts.Log.Info("a session began")
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, b.opts.First, http.StatusSeeOther)
 }

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	cookieName  = "ingot"
 	ticketTime  = time.Minute
 	codeTries   = 5
 	mostTickets = 16
@@ -23,8 +22,9 @@ const (
 
 // sessions are who is in, and what lets others in. It is all in memory.
 type sessions struct {
-	opts *Options
-	code string // "" once it was tried too often
+	opts   *Options
+	cookie string // its name
+	code   string // "" once it was tried too often
 
 	mu      sync.Mutex
 	tries   int
@@ -122,7 +122,7 @@ func (s *sessions) begin() string {
 
 // of is the session of a request; nil when it has none that is still good.
 func (s *sessions) of(r *http.Request) *session {
-	c, err := r.Cookie(cookieName)
+	c, err := r.Cookie(s.cookie)
 	if err != nil {
 		return nil
 	}
