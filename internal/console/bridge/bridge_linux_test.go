@@ -337,6 +337,7 @@ func TestLimits(t *testing.T) {
 	cookie := g.in()
 	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody-2), "Cookie", cookie), http.StatusOK)
 	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody), "Cookie", cookie), http.StatusRequestEntityTooLarge)
+	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody)), http.StatusRequestEntityTooLarge) // before the session is looked at
 	g.want(g.do("GET", "/", "", "Cookie", cookie, "X", strings.Repeat("x", 32<<10)), http.StatusRequestHeaderFieldsTooLarge)
 	r, _ := http.NewRequest("POST", "http://"+g.Bridge.Host+"/change", io.MultiReader(strings.NewReader(strings.Repeat("x", maxBody+1)))) // of no stated size
 	r.Header.Set("Cookie", cookie)
@@ -448,7 +449,7 @@ func TestBridgeEnds(t *testing.T) {
 	if err := <-g.ended; err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	l, err := net.Listen("tcp", "0.0.0.0:0")
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
 	}

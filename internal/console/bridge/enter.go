@@ -49,12 +49,11 @@ func (b *Bridge) postEnter(w http.ResponseWriter, r *http.Request) {
 	if !readBody(w, r) {
 		return
 	}
-	// Only of the body: a ticket in a request line is none.
-	r.URL.RawQuery = ""
 	if err := r.ParseForm(); err != nil {
 		b.enterPage(w, http.StatusBadRequest, "The form could not be read.")
 		return
 	}
+	// PostForm is of the body only: a ticket in a request line is none.
 	how, why := b.admit(r.PostForm, known(r))
 	if why != "" {
 		b.Log.Warn("entry refused", "user", b.User, "reason", why)
