@@ -1,10 +1,6 @@
 package main
 
-import (
-	"errors"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // mountFlags are the flags of ingot mount.
 type mountFlags struct {
@@ -81,13 +77,6 @@ on a real Windows yet. 'ingot convert', or 'ingot ls' and 'ingot cp', are other 
 	fl.writeFlags.add(f)
 	fl.systemFlags.add(f)
 	return cmd
-}
-
-func (fl *mountFlags) check() error {
-	if fl.background && fl.save {
-		return usageError{errors.New("--save and --background: choose one; how saving went is told at the end")}
-	}
-	return fl.writeFlags.check()
 }
 
 func newUmount(c *console) *cobra.Command {

@@ -28,6 +28,13 @@ type systemFlags struct{}
 
 func (systemFlags) add(*pflag.FlagSet) {}
 
+func (fl *mountFlags) check() error {
+	if fl.background && fl.save {
+		return usageError{errors.New("--save and --background: choose one; how saving went is told at the end")}
+	}
+	return fl.writeFlags.check()
+}
+
 // mountpoint is the folder that something is mounted on.
 type mountpoint struct {
 	path string // absolute, without links

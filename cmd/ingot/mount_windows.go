@@ -129,7 +129,7 @@ func (c *console) attachCopy(ctx context.Context, o *origin, cf *convertFlags, r
 // when the one before is gone.
 func drop(r *attach.Record, records attach.Records) error {
 	if r.Disk != "" {
-		if err := attach.Detach(r.File); err != nil {
+		if err := attach.Detach(r.File, r.Write); err != nil {
 			return err
 		}
 	}

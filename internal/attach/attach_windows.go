@@ -121,9 +121,13 @@ func physical(h windows.Handle) (string, error) {
 func detach(h windows.Handle) error { return call("DetachVirtualDisk", uintptr(h), 0, 0) }
 
 // Detach ends that the file at path is a disk. Of one that is none, or is not
-// there, nothing is left to do.
-func Detach(path string) error {
-	h, err := open(path, false)
+// there, nothing is left to do. write is what Attach was told: the file is opened
+// the same way, or else the other one.
+func Detach(path string, write bool) error {
+	h, err := open(path, write)
+	if err != nil {
+		h, err = open(path, !write)
+	}
 	if errors.Is(err, windows.ERROR_FILE_NOT_FOUND) || errors.Is(err, windows.ERROR_PATH_NOT_FOUND) {
 		return nil
 	}
