@@ -16,10 +16,10 @@ var levels = []struct {
 }{
 	{0, "internal/block"}, {0, "internal/block/"}, {0, "internal/pipeline"}, {0, "internal/dest"}, {0, "internal/plan"}, {0, "internal/job"}, {0, "internal/fstree"}, {0, "internal/fatchain"},
 	{0, "internal/trust"}, {0, "internal/result"},
-	{1, "internal/blockcache"}, {1, "internal/nbd"}, {1, "internal/overlay"},
+	{1, "internal/console/bridge"}, {1, "internal/blockcache"}, {1, "internal/nbd"}, {1, "internal/overlay"},
 	{0, "internal/diskchain"},
 	{1, "internal/disk"}, {1, "internal/filesys/"}, {1, "internal/vdisk/"}, {1, "internal/dest/"}, {1, "internal/mount"}, {1, "internal/notify"},
-	{1, "internal/console/bridge"}, {1, "internal/secret"}, {1, "internal/timers"},
+	{1, "internal/secret"}, {1, "internal/timers"},
 	{2, "internal/filesys"}, {2, "internal/vdisk"}, {2, "internal/snapshot"}, {2, "internal/image"}, {2, "internal/rescue"}, {2, "internal/definitions"},
 	{3, "internal/backup"}, {3, "internal/restore"}, {3, "internal/retention"}, {3, "internal/browse"}, {3, "internal/boot"},
 	{3, "internal/winimage"}, {3, "internal/winimage/"},
