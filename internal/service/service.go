@@ -23,7 +23,8 @@ var ErrRunning = errors.New("a service is running already")
 // given.
 type Options struct {
 	// Program is the command line each run begins with; "run FILE --json" and
-	// what else it is to know follow.
+	// what else it is to know follow. Questions about disks and images begin
+	// with it, too.
 	Program     []string
 	Definitions string // folder of the definition files
 	State       string // folder of the history and the logs; made when it is not there
@@ -84,8 +85,13 @@ type Service struct {
 	logs    logs
 	bus     bus
 	started time.Time
-	kick    chan struct{} // has something when there may be work
+	kick    chan struct{}      // has something when there may be work
+	changed chan chan struct{} // a definition was changed from here; closed when it is known
+	editing sync.Mutex         // one change of a definition at a time
+	grants  grants
 	streams chan struct{} // a place for each stream of events
+
+	questions *questions
 
 	mu    sync.Mutex
 	eng   *engine
@@ -130,8 +136,8 @@ func Serve(ctx context.Context, opts Options) error {
 }
 
 func newService(ctx context.Context, opts Options) (*Service, error) {
-	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx}
-	s.log, s.started = s.opts.Log, s.opts.Clock.Now()
+	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}}
+	s.log, s.started, s.questions = s.opts.Log, s.opts.Clock.Now(), newQuestions(s.opts.Program)
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the history: %w", err)
@@ -198,6 +204,9 @@ func (s *Service) loop(ctx context.Context) {
 		case <-s.kick:
 		case <-scan.C:
 			s.look()
+		case seen := <-s.changed:
+			s.look()
+			close(seen)
 		}
 		timer.Stop()
 	}
