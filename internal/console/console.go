@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"ingot/internal/plan"
+	"ingot/internal/result"
 	"ingot/internal/service"
 )
 
@@ -37,6 +38,8 @@ type Service interface {
 	Cancel(ctx context.Context, id uint64) error
 	Pause(ctx context.Context, name string, on bool) error
 	Events(context.Context, func(service.Event) error) error
+	Session(context.Context) (service.Session, error)
+	Disks(context.Context) ([]result.Disk, error)
 }
 
 // Options are what a console is made of.
@@ -191,8 +194,23 @@ func (c *Console) back(w http.ResponseWriter, r *http.Request, nav, to string, e
 // routes has all pages.
 func (c *Console) routes() {
 	c.pointRoutes()
+	c.serviceRoutes()
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
 			Say: "There is no such page.", What: r.URL.Path + " leads nowhere.", Fix: "The rail at the side has all there is."}})
 	})
+}
+
+// serviceRoutes are the pages over what the service tells.
+func (c *Console) serviceRoutes() {
+	for pattern, page := range map[string]http.HandlerFunc{
+		"GET /{$}": c.overviewPage, "GET /events": c.events, "GET /disks": c.disksPage, "GET /settings": c.settingsPage,
+		"GET /backups": c.backupsPage, "GET /backups/{name}": c.backupPage,
+		"GET /activity": c.activityPage, "GET /activity/{id}": c.runPage,
+		"GET /jobs/{id}": c.jobPage, "GET /jobs/{id}/cancel": c.askCancel,
+		"POST /backups/{name}/run": c.runBackup, "POST /backups/{name}/pause": c.holdBackup(true), "POST /backups/{name}/resume": c.holdBackup(false),
+		"POST /jobs/{id}/cancel": c.cancelJob,
+	} {
+		c.mux.HandleFunc(pattern, page)
+	}
 }

@@ -1,2 +1,2 @@
 // Everything on the pages works without this; it keeps them alive.
-export {};
+import './events.js';
