@@ -51,6 +51,9 @@ func standing(d *service.DefinitionStatus, now time.Time) (mark, word string) {
 	case d.State != "ready":
 		return "off", map[string]string{"paused": "paused", "disabled": "switched off"}[d.State]
 	case d.Current != nil && d.Current.State == service.Running:
+		if d.Overdue {
+			return "run", "under way, overdue"
+		}
 		return "run", "under way"
 	}
 	for _, a := range alertsOf(d, now) {
