@@ -146,6 +146,9 @@ func facts(st *service.Status, all []service.DefinitionStatus) string {
 	case good > 1:
 		say = "Last good backups: the newest " + Age(st.Now.Sub(newest)) + " ago, the oldest " + Age(st.Now.Sub(oldest)) + " ago."
 	}
+	if slices.ContainsFunc(all, func(d service.DefinitionStatus) bool { return d.Current != nil && d.Current.State == service.Running }) {
+		return say + " A run is under way."
+	}
 	if next.IsZero() || st.Paused {
 		return say + " No run is planned."
 	}
