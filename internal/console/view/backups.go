@@ -56,14 +56,14 @@ func standing(d *service.DefinitionStatus, now time.Time) (mark, word string) {
 		}
 		return "run", "under way"
 	}
-	for _, a := range alertsOf(d, now) {
+	if all := alertsOf(d, now); len(all) > 0 {
 		switch {
-		case a.Mark == "fail" && d.Overdue:
+		case d.Overdue:
 			return "fail", "overdue"
-		case a.Mark == "unknown":
+		case all[0].Mark == "unknown":
 			return "unknown", "no backup yet"
 		}
-		return a.Mark, ResultWord(d.Last.State)
+		return all[0].Mark, ResultWord(d.Last.State)
 	}
 	return "ok", "good"
 }
