@@ -62,7 +62,7 @@ func within(run func() int) (code int, err error) {
 		return 0, fmt.Errorf("%w: install Debian's package chromium", err)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserDataDir(filepath.Join(dir, "chromium")), chromedp.Flag("headless", "new"), chromedp.Flag("hide-scrollbars", false))
+		chromedp.UserDataDir(filepath.Join(dir, "chromium")), chromedp.Flag("headless", "new"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	defer stop()
 	ctx, cancel := chromedp.NewContext(allocator)
