@@ -61,7 +61,8 @@ func (p *tab) fits(width int64) {
 	out := value[[]string](p, `(() => {
 		const all = document.documentElement, wide = all.clientWidth;
 		if (all.scrollWidth <= wide) return [];
-		return [all.scrollWidth + " px"].concat([...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > wide + 0.5).slice(0, 5).map(e => e.outerHTML.slice(0, 160)));
+		const sticks = e => e.getBoundingClientRect().right > wide + 0.5;
+		return [all.scrollWidth + " px"].concat([...document.querySelectorAll("body *")].filter(sticks).slice(-8).map(e => e.outerHTML.slice(0, 160)));
 	})()`)
 	if len(out) > 0 {
 		p.Errorf("%s scrolls sideways at %d px: %s", p.where(), width, strings.Join(out, "\n"))

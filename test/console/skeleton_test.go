@@ -17,7 +17,13 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // serve gives the origin of a console without a service.
 func serve(t *testing.T) string {
 	t.Helper()
-	c, err := console.New(console.Options{User: "anna"})
+	return serveWith(t, console.Options{User: "anna"})
+}
+
+// serveWith gives the origin of a console, without the bridge's other guards.
+func serveWith(t *testing.T, o console.Options) string {
+	t.Helper()
+	c, err := console.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
