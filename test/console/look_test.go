@@ -18,18 +18,19 @@ var widths = []int64{320, 360, 390, 480, 600, 760, 761, 900, 1024, 1120, 1121, 1
 func (p *tab) sound(name string) {
 	p.Helper()
 	p.frame()
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{1440, 390} {
-			p.wear(look{Width: width, Scheme: scheme, Still: true})
+	for _, l := range []look{{Width: 1440, Scheme: "light"}, {Width: 1440, Scheme: "dark"}, {Width: 390, Scheme: "light"}, {Width: 390, Scheme: "dark"}} {
+		l.Still = true
+		p.wear(l)
+		// A narrow page has no colours of its own.
+		if l.Width == 1440 || l.Scheme == "dark" {
 			p.axe()
-			p.draw(fmt.Sprintf("%s-%s-%d", name, scheme, width))
 		}
+		p.draw(fmt.Sprintf("%s-%s-%d", name, l.Scheme, l.Width))
 	}
 	if moving := value[int](p, "document.getAnimations().length"); moving > 0 {
 		p.Errorf("%s: %d things move for one who wants no motion", p.where(), moving)
 	}
 	p.wear(look{Width: 1440, Scheme: "light", Forced: true})
-	p.axe()
 	p.draw(name + "-forced-1440")
 	for _, width := range widths {
 		p.wear(look{Width: width, Scheme: "light"})
