@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (c *Console) browsePage(w http.ResponseWriter, r *http.Request, p place) {
 	}
 	p.Path = clean(p.Path)
 	from, _ := strconv.Atoi(r.FormValue("from"))
-	from = min(max(from, 0), maxNames)
+	from = min(max(from, 0), maxNames-maxRows)
 	ask, err := c.ask(r.Context(), p)
 	var files []result.File
 	var more bool
@@ -64,9 +65,16 @@ func (c *Console) browsePage(w http.ResponseWriter, r *http.Request, p place) {
 	status := http.StatusOK
 	if err != nil {
 		b.Wrong, b.Fix = said(err)
-		if len(files) == 0 {
-			status = http.StatusBadGateway
+	}
+	files = slices.DeleteFunc(files, func(f result.File) bool {
+		self := f.Error != "" && f.Type == "" && clean(pathOf(&f)) == p.Path
+		if self {
+			b.Wrong = view.Text(f.Error)
 		}
+		return self
+	})
+	if b.Wrong != "" && len(files) == 0 {
+		status = http.StatusBadGateway
 	}
 	b.fill(p, files, from, more)
 	c.show(w, r, status, "browse", &Page{Title: b.Name, Nav: "points", Body: b})
@@ -100,7 +108,7 @@ func (b *browseBody) fill(p place, files []result.File, from int, more bool) {
 		b.Before = link(max(from-maxRows, 0))
 	}
 	switch {
-	case more && from+maxRows <= maxNames:
+	case more && from+2*maxRows <= maxNames:
 		b.More = link(from + maxRows)
 	case more:
 		b.Command = "ingot ls -l " + quote(p.image()+":"+p.Part+"/"+p.Path)
@@ -204,6 +212,9 @@ func (b *versionsBody) add(p place, v *result.Version) {
 	switch v.Status {
 	case "present":
 		row.There, row.Say = true, "version "+strconv.Itoa(v.Version)
+		if v.Same == "time" {
+			row.Say += ", as size and time say"
+		}
 		at := clean(v.Path)
 		if at == "" {
 			at = p.Path

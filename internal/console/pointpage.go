@@ -52,8 +52,8 @@ func (c *Console) pointPage(w http.ResponseWriter, r *http.Request, p place) {
 			return
 		}
 	}
-	b.Commands = commands(p)
 	if b.Facts == nil || b.Facts.Wrong == "" {
+		b.Commands = commands(p)
 		c.fillParts(r.Context(), b, p)
 	}
 	c.show(w, r, http.StatusOK, "point", &Page{Title: "Restore point: " + b.Title, Nav: "points", Body: b})
@@ -81,7 +81,7 @@ func (c *Console) fillPoint(ctx context.Context, b *pointBody, p place) error {
 // factsOf puts the facts of a point into words.
 func factsOf(s *result.Set, o *result.Point, now time.Time) *pointFacts {
 	f := &pointFacts{
-		Type: view.Text(o.Type), Set: view.Text(s.ID), Host: view.Text(s.Host), Disk: view.Text(strings.TrimSpace(s.Disk + " " + s.DiskID)),
+		Type: view.Kind(o.Type), Set: view.Text(s.ID), Host: view.Text(s.Host), Disk: view.Text(strings.TrimSpace(s.Disk + " " + s.DiskID)),
 		Encrypt: view.Text(s.Encrypt), Size: o.Size, Wrong: view.Text(o.Missing), Number: o.Number, Merged: len(o.Merged),
 	}
 	byFile := map[string]*result.Point{}
@@ -96,7 +96,7 @@ func factsOf(s *result.Set, o *result.Point, now time.Time) *pointFacts {
 		f.Files = append(f.Files, view.Text(name))
 		var l view.Link
 		if q := byFile[name]; q != nil {
-			l = view.Link{Type: q.Type, Time: q.Time}
+			l = view.Link{Type: view.Kind(q.Type), Time: q.Time}
 		}
 		chain = append(chain, l)
 	}
@@ -118,8 +118,9 @@ func (c *Console) fillParts(ctx context.Context, b *pointBody, p place) {
 	case err != nil:
 		b.Wrong, b.Fix = said(err)
 	}
+	used := usedOf(ctx, ask, p)
 	for _, o := range parts {
-		row := partRow{Name: view.Text(o.Partition), Label: view.Text(o.Label), System: view.Text(o.FileSystem), Reason: view.Text(o.Reason), Size: o.Size}
+		row := partRow{Name: view.Text(o.Partition), Label: view.Text(o.Label), System: view.Text(o.FileSystem), Reason: view.Text(o.Reason), Size: o.Size, Used: used[o.Partition]}
 		if o.Letter != "" {
 			row.Label = strings.TrimSpace(view.Text(o.Letter) + ": " + row.Label)
 		}
@@ -128,6 +129,28 @@ func (c *Console) fillParts(ctx context.Context, b *pointBody, p place) {
 		}
 		b.Parts = append(b.Parts, row)
 	}
+}
+
+// usedOf is how much of the partitions was in use, as far as the image says.
+func usedOf(ctx context.Context, ask Images, p place) map[string]int64 {
+	out := map[string]int64{}
+	if ask == nil || p.File == "" {
+		return out
+	}
+	show, err := ask.Show(ctx, p.image())
+	if err != nil {
+		return out // the partitions are there without it
+	}
+	for i, d := range show.Disks {
+		for _, part := range d.Partitions {
+			name := strconv.Itoa(part.Number)
+			if len(show.Disks) > 1 {
+				name = strconv.Itoa(i+1) + "." + name
+			}
+			out[name] = part.Used
+		}
+	}
+	return out
 }
 
 // commands are the lines for what the pages do not do.
@@ -141,9 +164,9 @@ func commands(p place) []command {
 	}
 	return []command{
 		{"Check that every block can be read and is right", "ingot verify " + img},
-		{"Restore onto a disk (it asks before it overwrites)", "ingot restore " + img + " --to DISK"},
+		{"Restore onto a disk (it asks before it overwrites)", "ingot restore " + img + " DISK"},
 		{"Mount, to open files with any program", "ingot mount " + img + " FOLDER"},
-		{"Make a disk for a virtual machine", "ingot convert " + img + " --to DISK.vhdx"},
+		{"Make a disk for a virtual machine", "ingot convert " + img + " DISK.vhdx"},
 	}
 }
 
@@ -201,13 +224,13 @@ func (c *Console) askPassword(w http.ResponseWriter, r *http.Request, p place, s
 // givePassword tries a password and keeps it when it is right.
 func (c *Console) givePassword(w http.ResponseWriter, r *http.Request, p place) {
 	password := r.PostFormValue("password")
-	if password == "" || len(password) > maxPassword || strings.ContainsAny(password, "\x00\r\n") || p.File == "" {
-		c.askPassword(w, r, p, http.StatusForbidden, "Enter the password of this set.")
-		return
-	}
 	set, err := c.setOf(r.Context(), p)
+	var with Images
 	if err == nil {
-		_, err = c.Images.With(password).Partitions(r.Context(), p.image())
+		with, err = c.Images.With(password)
+	}
+	if err == nil {
+		_, err = with.Partitions(r.Context(), p.image())
 	}
 	switch {
 	case locked(err):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ingot/internal/console/view"
+	"ingot/internal/query"
 	"ingot/internal/result"
 )
 
@@ -22,26 +23,17 @@ import (
 type Images interface {
 	Sets(ctx context.Context, folder string) (result.Folder, error)
 	Partitions(ctx context.Context, image string) ([]result.ImagePartition, error)
-	// List gives a folder's files by name, limit of them at the most. Files come
-	// with an error when not all of them could be looked at.
+	// Show tells more of an image.
+	Show(ctx context.Context, image string) (result.Image, error)
+	// List gives a folder's files by name, limit of them at the most. One that
+	// cannot be looked at has an Error and no Type; the folder itself may be one.
 	List(ctx context.Context, image, partition, path string, limit int) (files []result.File, truncated bool, err error)
 	Versions(ctx context.Context, folder, partition, path string) ([]result.Version, error)
 	// Read gives a file's contents. Their end is io.EOF only when they are whole.
 	Read(ctx context.Context, image, partition, path string) (io.ReadCloser, error)
 	// With gives the same with a password for what is encrypted.
-	With(password string) Images
+	With(password string) (Images, error)
 }
-
-// ImagesError is an answer of the program that is none.
-type ImagesError struct {
-	Text, Hint string
-	Code       int // how the program ended
-}
-
-func (e *ImagesError) Error() string { return e.Text }
-
-// exitPassword is how the program ends without the right password.
-const exitPassword = 5
 
 // opened is what is remembered of a folder that somebody looked at.
 type opened struct {
@@ -60,7 +52,6 @@ type pointsMemory struct {
 const (
 	maxFolders   = 12
 	maxPasswords = 64
-	maxPassword  = 4096 // bytes
 )
 
 // setKey names a set for its password.
@@ -193,7 +184,7 @@ func (c *Console) ask(ctx context.Context, p place) (Images, error) {
 	if password == "" {
 		return c.Images, nil
 	}
-	return c.Images.With(password), nil
+	return c.Images.With(password)
 }
 
 // setOf finds the set that a file belongs to.
@@ -223,7 +214,7 @@ func (c *Console) readFolder(ctx context.Context, folder string) (result.Folder,
 
 // said is what the program told when it could not answer, and what may help.
 func said(err error) (what, fix string) {
-	var q *ImagesError
+	var q *query.Error
 	if errors.As(err, &q) {
 		return view.Text(q.Text), view.Text(q.Hint)
 	}
@@ -232,8 +223,8 @@ func said(err error) (what, fix string) {
 
 // locked says whether an answer needs a password, or another one.
 func locked(err error) bool {
-	var q *ImagesError
-	return errors.As(err, &q) && q.Code == exitPassword
+	var q *query.Error
+	return errors.As(err, &q) && q.Code == query.CodePassword
 }
 
 // failImages answers with what went wrong with a question about images. A set

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ingot/internal/query"
 	"ingot/internal/result"
 	"ingot/internal/service"
 )
@@ -27,6 +28,7 @@ type fakeImages struct {
 	parts     []result.ImagePartition
 	files     []result.File
 	listErr   error
+	show      result.Image
 	versions  []result.Version
 	contents  func() io.ReadCloser
 	encrypted map[string]bool // images
@@ -34,14 +36,19 @@ type fakeImages struct {
 	asked     *[]string
 }
 
-func (f fakeImages) With(password string) Images { f.password = password; return f }
+func (f fakeImages) With(password string) (Images, error) {
+	if f.password = password; password == "" {
+		return nil, &query.Error{Text: "no password", Code: query.CodePassword}
+	}
+	return f, nil
+}
 
 func (f fakeImages) open(what, image string) error {
 	if f.asked != nil {
 		*f.asked = append(*f.asked, what+" "+image+" "+f.password)
 	}
 	if f.encrypted[image] && f.password != "right" {
-		return &ImagesError{Text: "wrong password or none", Code: exitPassword}
+		return &query.Error{Text: "wrong password or none", Code: query.CodePassword}
 	}
 	return nil
 }
@@ -50,11 +57,15 @@ func (f fakeImages) Sets(_ context.Context, folder string) (result.Folder, error
 	if r, ok := f.folders[folder]; ok {
 		return r, nil
 	}
-	return result.Folder{}, &ImagesError{Text: "open " + folder + ": no such folder " + hostile, Hint: "look again", Code: 1}
+	return result.Folder{}, &query.Error{Text: "open " + folder + ": no such folder " + hostile, Hint: "look again", Code: 1}
 }
 
 func (f fakeImages) Partitions(_ context.Context, image string) ([]result.ImagePartition, error) {
 	return f.parts, f.open("partitions", image)
+}
+
+func (f fakeImages) Show(_ context.Context, image string) (result.Image, error) {
+	return f.show, f.open("show", image)
 }
 
 func (f fakeImages) List(_ context.Context, image, partition, path string, limit int) ([]result.File, bool, error) {
@@ -80,7 +91,7 @@ func (f fakeImages) Read(_ context.Context, image, partition, path string) (io.R
 func chainOf(id string, n int) result.Set {
 	s := result.Set{ID: id, Host: "STUDIO-PC", Size: int64(n) << 20}
 	for i := range n {
-		p := result.Point{File: fmt.Sprintf("%s-%02d.mrimgx", id, i), Type: "incremental", Time: time.Now().AddDate(0, 0, i-n+1), Size: 1 << 20, Files: []string{id + "-00.mrimgx"}}
+		p := result.Point{File: fmt.Sprintf("%s-%02d.mrimgx", id, i), Type: "inc", Time: time.Now().AddDate(0, 0, i-n+1), Size: 1 << 20, Files: []string{id + "-00.mrimgx"}}
 		if i == 0 {
 			p.Type = "full"
 		} else {
@@ -208,12 +219,13 @@ func TestPoint(t *testing.T) {
 	c := consoleOf(t, fakeImages{
 		folders: map[string]result.Folder{"/b": {Sets: []result.Set{s}}},
 		parts:   []result.ImagePartition{{Partition: "3", Label: hostile, FileSystem: "NTFS", Size: 5 << 30, Readable: true}, {Partition: "2", Reason: "no known file system"}},
+		show:    result.Image{Disks: []result.Disk{{Partitions: []result.Partition{{Number: 3, Used: 3 << 30}}}}},
 	})
 	has(t, pointed(t, c, "/points/point", "file", "A-02.mrimgx"), 200, "the full of ", "1 incremental, 1 other file", "aes-256", "Browse files", "no known file system",
-		"ingot verify /b/A-02.mrimgx", "ingot mount /b/A-02.mrimgx", "5.0 GiB", "part=3")
+		"ingot verify /b/A-02.mrimgx", "ingot mount /b/A-02.mrimgx", "5.0 GiB", "3.0 GiB", "part=3")
 	w := pointed(t, c, "/points/point", "file", "A-01.mrimgx")
 	has(t, w, 200, "It cannot be restored", "&lt;img")
-	if strings.Contains(w.Body.String(), "Browse files") {
+	if strings.Contains(w.Body.String(), "Browse files") || strings.Contains(w.Body.String(), "ingot restore") {
 		t.Error("files can be browsed that cannot be had")
 	}
 	has(t, pointed(t, c, "/points/point", "file", "C.mrimgx"), 502, "C.mrimgx is no restore point")
@@ -232,10 +244,16 @@ func TestBrowse(t *testing.T) {
 	has(t, w, 200, "Partition 3", "5.0 MiB", "20 Nov 2026, 21:04", "hidden", "leads to", "path=Users%2Fx%FF", "This point", "/browse/versions?")
 	has(t, pointed(t, c, "/browse", "file", "a.mrimgx"), 303)
 
-	f.listErr = &ImagesError{Text: "read folder: damaged " + hostile, Code: 6}
+	f.listErr = &query.Error{Text: "read folder: damaged " + hostile, Code: 6}
 	has(t, pointed(t, consoleOf(t, f), "/browse", "file", "a.mrimgx", "part", "3"), 200, "Not all of this folder can be read", "damaged", "leads to")
-	f.files = nil
-	has(t, pointed(t, consoleOf(t, f), "/browse", "file", "a.mrimgx", "part", "3", "path", "a/b"), 502, "Not all of this folder can be read", "Partition 3")
+	f.files, f.listErr = []result.File{{Path: "a/b", Error: "read index: damaged " + hostile}}, nil
+	w = pointed(t, consoleOf(t, f), "/browse", "file", "a.mrimgx", "part", "3", "path", "a/b")
+	has(t, w, 502, "This folder cannot be read", "damaged", "Partition 3")
+	if strings.Contains(w.Body.String(), "This folder is empty") {
+		t.Error("an unreadable folder is said to be empty")
+	}
+	f.files, f.listErr = nil, &query.Error{Text: "read folder: damaged " + hostile, Code: 6}
+	has(t, pointed(t, consoleOf(t, f), "/browse", "file", "a.mrimgx", "part", "3", "path", "a/b"), 502, "This folder cannot be read", "Partition 3")
 	has(t, pointed(t, consoleOf(t, f), "/browse", "file", "a.mrimgx", "part", "3"), 502, "That did not work.", "damaged")
 }
 
@@ -294,7 +312,7 @@ func TestPasswordIsAskedForAndKept(t *testing.T) {
 		return w
 	}
 	has(t, post("secret-and-wrong"), 403, "That is not the password of this set.")
-	has(t, post(""), 403, "Enter the password")
+	has(t, post(""), 403, "That is not the password")
 	if w := post("right"); w.Code != 303 || w.Header().Get("Location") != "/browse?file=A-00.mrimgx&folder=%2Fb&part=1&path=x%FF" {
 		t.Fatalf("%d %s", w.Code, w.Header())
 	}
@@ -327,7 +345,7 @@ func (f *failing) Read(p []byte) (int, error) {
 func (f *failing) Close() error { f.closed = true; return nil }
 
 func TestDownload(t *testing.T) {
-	damaged := &ImagesError{Text: "block 7 is damaged", Code: 3}
+	damaged := &query.Error{Text: "block 7 is damaged", Code: 3}
 	for _, c := range []struct {
 		size int
 		err  error
@@ -358,6 +376,28 @@ func TestDownload(t *testing.T) {
 			}
 		}
 	}
+}
+
+// endless gives zeros until it is closed.
+type endless struct{ closed chan struct{} }
+
+func (e endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func (e endless) Close() error { close(e.closed); return nil }
+
+func TestDownloadEndsWithTheBrowser(t *testing.T) {
+	e := endless{make(chan struct{})}
+	server := httptest.NewServer(consoleOf(t, fakeImages{contents: func() io.ReadCloser { return e }}))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/browse/file?folder=/b&file=a&part=3&path=x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	<-e.closed
 }
 
 func TestAttachmentNames(t *testing.T) {

@@ -224,7 +224,7 @@ func (b *pointsBody) addSet(p place, s *result.Set, low, high int, now time.Time
 	for k := high - 1; k >= low; k-- {
 		o := &s.Points[k]
 		b.Rows = append(b.Rows, pointRow{
-			When: when(o.Time), RFC: o.Time.Format(time.RFC3339), Type: view.Text(o.Type), Set: lane.Name, File: view.Text(o.File), Size: o.Size,
+			When: when(o.Time), RFC: o.Time.Format(time.RFC3339), Type: view.Kind(o.Type), Set: lane.Name, File: view.Text(o.File), Size: o.Size,
 			Link: pointPlace(p, o).at("/points/point"), Others: max(len(o.Files)-1, 0), Wrong: view.Text(o.Missing),
 		})
 	}
@@ -243,11 +243,11 @@ func marksOf(p place, s *result.Set) []view.Mark {
 	out := make([]view.Mark, len(s.Points))
 	for i := range s.Points {
 		o := &s.Points[i]
-		name := view.Text(o.Type) + ", " + when(o.Time)
+		name := view.Kind(o.Type) + ", " + when(o.Time)
 		if o.Missing != "" {
 			name += ", cannot be restored"
 		}
-		out[i] = view.Mark{Type: o.Type, Time: o.Time, Name: name, Link: pointPlace(p, o).at("/points/point"), Broken: o.Missing != ""}
+		out[i] = view.Mark{Type: view.Kind(o.Type), Time: o.Time, Name: name, Link: pointPlace(p, o).at("/points/point"), Broken: o.Missing != ""}
 	}
 	return out
 }

@@ -64,6 +64,17 @@ func hosts(names []string) string {
 	}
 }
 
+// Kind is the type of a backup in a whole word.
+func Kind(kind string) string {
+	switch kind {
+	case "inc":
+		return "incremental"
+	case "diff":
+		return "differential"
+	}
+	return Text(kind)
+}
+
 // Count is a number of things.
 func Count(n int, one string) string {
 	if n == 1 {

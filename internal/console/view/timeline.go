@@ -170,6 +170,9 @@ func newAxis(lanes []Lane, now time.Time) (a axis, ok bool) {
 		a.end = a.end.Add(max(a.end.Sub(a.start)/40, time.Hour))
 	}
 	a.start = a.start.Add(-max(a.end.Sub(a.start)/60, time.Hour))
+	if day := a.end.AddDate(0, 0, -1); a.start.After(day) {
+		a.start = day
+	}
 	a.fold = a.end.Add(-recent)
 	a.folded = a.end.Sub(a.start) > 2*recent
 	a.wide = width(lanes, a)

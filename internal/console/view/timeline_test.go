@@ -111,6 +111,14 @@ func TestHeldSays(t *testing.T) {
 	}
 }
 
+func TestKind(t *testing.T) {
+	for in, want := range map[string]string{"full": "full", "inc": "incremental", "diff": "differential", "new\n": "new␊"} {
+		if got := Kind(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestNeedsAndWhole(t *testing.T) {
 	at := func(days float64, kind string) Link { m := ago(days, kind); return Link{m.Type, m.Time} }
 	if got := Needs(nil, noon); got != "nothing else" {
