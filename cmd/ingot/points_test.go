@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -72,18 +73,24 @@ func demoFolders(t *testing.T, program string) string {
 		{"image", "disk.img", "--to", "plain"}, {"image", "disk.img", "--to", "plain", "--type", "inc"},
 		{"image", "disk.img", "--to", "secret", "--partitions", "4", "--encrypt", "--password-file", "password"},
 	} {
-		if args[3] != "" {
-			if err := os.MkdirAll(filepath.Join(dir, args[3]), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		cmd := exec.Command(program, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
+		if err := runIn(dir, program, args...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// runIn runs the program in a folder, in which it makes images in another one.
+func runIn(dir, program string, args ...string) error {
+	if err := os.MkdirAll(filepath.Join(dir, args[3]), 0o755); err != nil {
+		return err
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", args, err, out)
+	}
+	return nil
 }
 
 // openBrowser serves pages that ask the program.

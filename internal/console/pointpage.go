@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -249,6 +248,4 @@ func (c *Console) givePassword(w http.ResponseWriter, r *http.Request, p place) 
 }
 
 // base is the last name of a path in an image.
-func base(path string) string {
-	return filepath.ToSlash(path)[strings.LastIndexByte(filepath.ToSlash(path), '/')+1:]
-}
+func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
