@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"ingot/internal/console"
+	"ingot/internal/query"
 	"ingot/internal/result"
 )
 
@@ -18,23 +23,27 @@ import (
 // have cannot be read, and the file locked.mrimgx wants a password.
 type shelf map[string]result.Folder
 
-func (s shelf) With(string) console.Images { return s }
+func (s shelf) With(string) (console.Images, error) { return s, nil }
 
 func (s shelf) Sets(_ context.Context, folder string) (result.Folder, error) {
 	if f, ok := s[folder]; ok {
 		return f, nil
 	}
-	return result.Folder{}, &console.ImagesError{Text: "open " + folder + ": no such file or directory", Hint: "is the drive there?", Code: 1}
+	return result.Folder{}, &query.Error{Text: "open " + folder + ": no such file or directory", Hint: "is the drive there?", Code: 1}
 }
 
 func (s shelf) Partitions(_ context.Context, image string) ([]result.ImagePartition, error) {
 	if strings.HasSuffix(image, "locked.mrimgx") {
-		return nil, &console.ImagesError{Text: "a password is needed", Code: 5}
+		return nil, &query.Error{Text: "a password is needed", Code: query.CodePassword}
 	}
 	return []result.ImagePartition{
 		{Partition: "1", Size: 100 << 20, FileSystem: "fat32", Label: hostile, Readable: true},
 		{Partition: "2", Size: 16 << 20, FileSystem: "unknown", Reason: "its file system is not known " + hostile},
 	}, nil
+}
+
+func (s shelf) Show(context.Context, string) (result.Image, error) {
+	return result.Image{Type: "incremental", Host: hostile, Maker: hostile, Comment: hostile + strings.Repeat(" comment", 99), Compression: "zstd", Encryption: "none"}, nil
 }
 
 func (s shelf) List(context.Context, string, string, string, int) ([]result.File, bool, error) {
@@ -127,4 +136,35 @@ func TestPoints(t *testing.T) {
 			p.sound(c.name)
 		})
 	}
+}
+
+// TestRealPoints has a person open the folder of a real image, go to a file in it
+// by the keyboard alone where there is a form, and bring it back.
+func TestRealPoints(t *testing.T) {
+	d := newDaemon(t)
+	_, folder := d.define("letters", 8, "")
+	d.runs("letters")
+	p := open(t, serveWith(t, console.Options{User: "anna", Service: d.api, Images: console.ImagesOf(query.Tools{Program: []string{ingot}})}))
+	p.visit("/points", 200)
+	p.must(chromedp.Do(p.ctx, chromedp.Focus(chromedp.CSS("#folder"))))
+	p.press(folder + kb.Enter)
+	p.reads("It can be restored.")
+	p.sound("real-points")
+	p.click(".timeline a")
+	p.reads("All files that it needs are there.")
+	p.sound("real-point")
+	p.click("td a")
+	p.reads("letter.txt")
+	if names := p.named("link"); !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "<img src=x") }) {
+		t.Errorf("the file with the hostile name is not there: %q", names)
+	}
+	p.sound("real-browse")
+	got := value[[]string](p, `fetch([...document.querySelectorAll("th a")].find(a => a.innerText == "letter.txt").href).then(async r =>
+		[await r.text(), ...["content-disposition", "content-type", "content-security-policy", "x-content-type-options"].map(h => r.headers.get(h))])`)
+	if want := []string{"Dear Anna\n", `attachment; filename="letter.txt"; filename*=UTF-8''letter.txt`, "application/octet-stream", "sandbox", "nosniff"}; !slices.Equal(got, want) {
+		t.Errorf("letter.txt comes as %q, want %q", got, want)
+	}
+	p.click(`a[href*="versions"][href*="letter.txt"]`)
+	p.reads("letter.txt")
+	p.sound("real-versions")
 }

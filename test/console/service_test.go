@@ -19,7 +19,7 @@ import (
 // daemon is the service as a process of its own, with its folders.
 type daemon struct {
 	*testing.T
-	*service.Client
+	api   *service.Client
 	dir   string
 	cmd   *exec.Cmd
 	ended chan error
@@ -29,7 +29,7 @@ type daemon struct {
 func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	d := &daemon{T: t, dir: t.TempDir()}
-	d.Client = service.NewClient(d.path("api.sock"))
+	d.api = service.NewClient(d.path("api.sock"))
 	var err error
 	if d.log, err = os.Create(d.path("service.log")); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func (d *daemon) start() {
 	}
 	d.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(d.cmd, d.ended)
-	d.until("the service to answer", func() bool { _, err := d.Status(context.Background()); return err == nil })
+	d.until("the service to answer", func() bool { _, err := d.api.Status(context.Background()); return err == nil })
 }
 
 // end sends a signal to the service and waits for its end.
@@ -94,8 +94,8 @@ func (d *daemon) until(what string, is func() bool) {
 	d.Fatalf("waited in vain for %s", what)
 }
 
-// define writes a definition: a disk of size MiB to a folder, at a rate.
-func (d *daemon) define(name string, size int, rate string) (disk, folder string) {
+// define writes a definition: a disk of size MiB to a folder.
+func (d *daemon) define(name string, size int, options string) (disk, folder string) {
 	d.Helper()
 	disk, folder = d.disk(name, size), d.folder(name+".images")
 	text := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
@@ -103,15 +103,15 @@ func (d *daemon) define(name string, size int, rate string) (disk, folder string
   <sources><disk path=%q/></sources>
   <destinations><destination path=%q/></destinations>
   <plan/>
-  <options rate=%q/>
+  %s
 </definition>
-`, name, disk, folder, rate)
+`, name, disk, folder, options)
 	file := d.path("definitions", name+".xml")
 	if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
 		d.Fatal(err)
 	}
 	d.until("the definition "+name, func() bool {
-		st, err := d.Status(context.Background())
+		st, err := d.api.Status(context.Background())
 		for _, def := range st.Definitions {
 			if err == nil && def.Name == name {
 				return true
@@ -120,6 +120,24 @@ func (d *daemon) define(name string, size int, rate string) (disk, folder string
 		return false
 	})
 	return disk, folder
+}
+
+// runs has a definition run, and waits until that has ended well.
+func (d *daemon) runs(name string) {
+	d.Helper()
+	r, err := d.api.Start(context.Background(), name, "")
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.until("the run of "+name, func() bool {
+		if r, err = d.api.Run(context.Background(), r.ID); err != nil {
+			d.Fatal(err)
+		}
+		return r.State.Ended()
+	})
+	if !r.State.Good() {
+		d.Fatalf("the run of %s: %+v", name, r)
+	}
 }
 
 // disk makes a disk with an ext4 volume of size MiB that is nearly full, and has a
