@@ -124,7 +124,7 @@ func (p *tab) where() string {
 	if err != nil {
 		return err.Error()
 	}
-	return at
+	return at[:min(len(at), 120)]
 }
 
 // visit goes to a path, or to an address, which must answer with a status.

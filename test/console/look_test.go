@@ -14,8 +14,15 @@ import (
 // both sides of the widths at which the sheet changes its mind.
 var widths = []int64{320, 360, 390, 480, 600, 760, 761, 900, 1024, 1120, 1121, 1280, 1440}
 
-// sound checks what every page must be. name is of its pictures.
+// sound checks what every page with the rail must be. name is of its pictures.
 func (p *tab) sound(name string) {
+	p.Helper()
+	p.bare(name)
+	p.skips()
+}
+
+// bare checks what every page must be.
+func (p *tab) bare(name string) {
 	p.Helper()
 	p.frame()
 	for _, l := range []look{{Width: 1440, Scheme: "light"}, {Width: 1440, Scheme: "dark"}, {Width: 390, Scheme: "light"}, {Width: 390, Scheme: "dark"}} {
@@ -37,7 +44,6 @@ func (p *tab) sound(name string) {
 		p.fits(width)
 	}
 	p.wear(look{Width: 1440, Scheme: "light"})
-	p.skips()
 }
 
 // frame checks the title, the headings and the landmarks.

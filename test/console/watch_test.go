@@ -95,18 +95,28 @@ func (w *watch) taken() []string {
 	return all
 }
 
-// deaf ends the watch.
-func (w *watch) deaf() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.problems, w.off = nil, true
+// deaf has the watch hear nothing while something is done that must go wrong.
+func (p *tab) deaf(do func()) {
+	set := func(off bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.off = off
+	}
+	set(true)
+	defer set(false)
+	do()
+	p.settle()
+}
+
+// settle waits a moment. What comes before its end has been heard then.
+func (p *tab) settle() {
+	_, _ = chromedp.Run(p.ctx, chromedp.Evaluate[bool]("new Promise(done => setTimeout(() => done(true), 30))", chromedp.EvalAwaitPromise))
 }
 
 // quiet fails the test for all that went wrong in its page.
 func (p *tab) quiet() {
 	p.Helper()
-	// What comes before the answer has been heard when it is there.
-	_, _ = chromedp.Run(p.ctx, chromedp.Evaluate[bool]("new Promise(done => setTimeout(() => done(true), 30))", chromedp.EvalAwaitPromise))
+	p.settle()
 	for _, what := range p.taken() {
 		p.Errorf("the page has a problem: %s", what)
 	}
@@ -142,7 +152,8 @@ func TestWatch(t *testing.T) {
 					t.Fatalf("not heard, but %q", all)
 				}
 			}
-			p.deaf()
+			p.deaf(func() {})
+			p.taken()
 		})
 	}
 }
