@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"ingot/internal/console"
@@ -146,8 +145,7 @@ func TestRealPoints(t *testing.T) {
 	d.runs("letters")
 	p := open(t, serveWith(t, console.Options{User: "anna", Service: d.api, Images: console.ImagesOf(query.Tools{Program: []string{ingot}})}))
 	p.visit("/points", 200)
-	p.must(chromedp.Do(p.ctx, chromedp.Focus(chromedp.CSS("#folder"))))
-	p.press(folder + kb.Enter)
+	p.fill("#folder", folder+kb.Enter)
 	p.reads("It can be restored.")
 	p.sound("real-points")
 	p.click(".timeline a")
