@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"ingot/internal/plan"
+	"ingot/internal/result"
 	"ingot/internal/service"
 )
 
@@ -37,6 +38,9 @@ type Service interface {
 	Cancel(ctx context.Context, id uint64) error
 	Pause(ctx context.Context, name string, on bool) error
 	Events(context.Context, func(service.Event) error) error
+	Disks(context.Context) ([]result.Disk, error)
+	Foresee(context.Context, service.Errand) (result.Restore, error)
+	Errand(context.Context, service.Errand) (service.Run, error)
 }
 
 // Options are what a console is made of.
@@ -191,6 +195,7 @@ func (c *Console) back(w http.ResponseWriter, r *http.Request, nav, to string, e
 // routes has all pages.
 func (c *Console) routes() {
 	c.pointRoutes()
+	c.restoreRoutes()
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
 			Say: "There is no such page.", What: r.URL.Path + " leads nowhere.", Fix: "The rail at the side has all there is."}})
