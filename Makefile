@@ -10,10 +10,10 @@ WINE_PKGS ?= ./internal/block/... ./internal/browse ./internal/dest/desttest ./i
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test histories race nocgo lint windows fuzz bench large wine cover fixtures clean
+.PHONY: help build run test histories race nocgo lint windows fuzz bench large wine cover fixtures screenshots clean
 
 help: ## explain the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 build: ## compile bin/ingot
 	$(GO) build -trimpath -o bin/ingot ./cmd/ingot
@@ -78,6 +78,11 @@ cover: ## test coverage, by function, in build/cover.txt
 fixtures: ## make the disk of the demo anew (root)
 	scripts/need-packages.sh test
 	test/fixtures/demo-disk.sh cmd/ingot/demo/disk.img.zst cmd/ingot/testdata/demo-disk.files
+
+screenshots: ## draw every page of the console, light and dark, wide and narrow, in build/screenshots
+	scripts/need-packages.sh test
+	rm -rf build/screenshots
+	INGOT_SCREENSHOTS=$(CURDIR)/build/screenshots $(GO) test -count=1 ./test/console
 
 clean: ## remove what was built
 	rm -rf bin build

@@ -157,9 +157,10 @@ func (c *console) showUI(v bridge.Invitation, fl *uiFlags, running bool) error {
 	if c.json {
 		return c.emit(struct {
 			URL     string `json:"url"`
+			Address string `json:"address"` // without a ticket
 			Code    string `json:"code"`
 			Running bool   `json:"running"` // another process serves it
-		}{url, v.Code, running})
+		}{url, v.Address, v.Code, running})
 	}
 	c.note("The console: %s\nCode, should the page ask for one: %s-%s", url, v.Code[:4], v.Code[4:])
 	if !running {

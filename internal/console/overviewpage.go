@@ -58,7 +58,7 @@ func startCommand() string {
 func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	st, err := c.Service.Status(r.Context())
 	if errors.Is(err, service.ErrNotRunning) {
-		c.show(w, r, http.StatusServiceUnavailable, "overview", &Page{Title: "Overview", Nav: "overview", Body: &overviewBody{
+		c.show(w, r, http.StatusOK, "overview", &Page{Title: "Overview", Nav: "overview", Body: &overviewBody{
 			Lead: view.Lead{Mark: "fail", Say: "The Ingot service does not answer.", Sub: "Backups may not be running."}, Away: startCommand()}})
 		return
 	}
