@@ -15,7 +15,7 @@ var levels = []struct {
 	prefix string // of the path below ingot/; the longest one counts
 }{
 	{0, "internal/block"}, {0, "internal/block/"}, {0, "internal/pipeline"}, {0, "internal/dest"}, {0, "internal/plan"}, {0, "internal/job"}, {0, "internal/fstree"}, {0, "internal/fatchain"},
-	{0, "internal/trust"}, {0, "internal/result"}, {1, "internal/query"},
+	{0, "internal/trust"}, {0, "internal/result"}, {0, "internal/procgroup"}, {1, "internal/query"},
 	{1, "internal/blockcache"}, {1, "internal/nbd"}, {1, "internal/overlay"},
 	{0, "internal/diskchain"},
 	{1, "internal/disk"}, {1, "internal/filesys/"}, {1, "internal/vdisk/"}, {1, "internal/dest/"}, {1, "internal/mount"}, {1, "internal/notify"},

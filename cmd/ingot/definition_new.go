@@ -329,6 +329,8 @@ func (fl *newDefinitionFlags) retain(flags *pflag.FlagSet, d *plan.Definition) e
 func (c *console) passwordRef(d *plan.Definition) error {
 	p := &c.passwords
 	switch {
+	case p.stdin:
+		return usageError{errors.New("--password-stdin: a definition keeps where a password is, and not the password")}
 	case p.file != "" && p.command != "":
 		return usageError{errors.New("--password-file and --password-command: choose one")}
 	case p.file != "":

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -17,14 +19,19 @@ import (
 
 // passwordFlags say where a password comes from. It is never taken from the
 // command line, which other users can see.
-type passwordFlags struct{ file, command string }
+type passwordFlags struct {
+	file, command string
+	stdin         bool // of those who start the program and have the password (internal/query)
+}
 
 func (p *passwordFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&p.file, "password-file", "", "file whose first line is the password of encrypted images")
 	f.StringVar(&p.command, "password-command", "", "command that prints it, such as 'secret-tool lookup ingot backup'")
+	f.BoolVar(&p.stdin, "password-stdin", false, "the first line of the standard input is the password of encrypted images")
+	_ = f.MarkHidden("password-stdin")
 }
 
-func (p *passwordFlags) given() bool { return p.file != "" || p.command != "" }
+func (p *passwordFlags) given() bool { return p.file != "" || p.command != "" || p.stdin }
 
 // maxPassword is how long a password may be, in bytes.
 const maxPassword = 4096
@@ -48,8 +55,10 @@ func (c *console) access(ctx context.Context, confirm bool) *image.Access {
 func (c *console) password(ctx context.Context, confirm bool) ([]byte, error) {
 	noCoreDump()
 	switch p := &c.passwords; {
-	case p.file != "" && p.command != "":
+	case p.file != "" && p.command != "", p.stdin && (p.file != "" || p.command != ""):
 		return nil, usageError{errors.New("--password-file and --password-command: choose one")}
+	case p.stdin:
+		return passwordInput(c.in)
 	case p.file != "":
 		return passwordFile(p.file)
 	case p.command != "":
@@ -99,6 +108,15 @@ func passwordFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read the password from %s: %w", path, err)
 	}
 	return firstLine(b[:n], path)
+}
+
+// passwordInput reads the first line of in, and nothing more than can be one.
+func passwordInput(in io.Reader) ([]byte, error) {
+	b, err := bufio.NewReader(io.LimitReader(in, maxPassword+2)).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the password from the standard input: %w", err)
+	}
+	return firstLine(b, "the standard input")
 }
 
 func passwordCommand(ctx context.Context, command string) ([]byte, error) {

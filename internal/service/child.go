@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ingot/internal/job"
+	"ingot/internal/procgroup"
 )
 
 // task is a process to be run.
@@ -53,7 +54,7 @@ func (t *task) run(ctx context.Context) Outcome {
 type launched struct {
 	err   error
 	ended chan error // what Wait gave
-	group *group
+	group *procgroup.Group
 }
 
 // launch starts cmd from a thread of its own, which lives as long as the
@@ -64,7 +65,7 @@ func (t *task) launch(ctx context.Context, cmd *exec.Cmd) *launched {
 	started := make(chan error)
 	go func() { // ends with the process
 		runtime.LockOSThread() // and never unlocks: the thread ends with this
-		g, err := startGroup(cmd)
+		g, err := procgroup.Start(cmd, false)
 		l.group = g
 		started <- err
 		if err == nil {
@@ -103,8 +104,8 @@ func (t *task) attend(ctx context.Context, l *launched, out, errs *os.File) Outc
 		})
 	}()
 	err, killed := t.wait(ctx, l)
-	l.group.end()
-	l.group.release()
+	l.group.End()
+	l.group.Release()
 	// A process that left the group may still hold the pipes.
 	cut := time.AfterFunc(drain, func() { _ = out.Close(); _ = errs.Close() })
 	<-outDone
@@ -124,7 +125,7 @@ func (t *task) wait(ctx context.Context, l *launched) (err error, killed bool) {
 	case <-ctx.Done():
 	}
 	t.log.say("asked to stop: %v", context.Cause(ctx))
-	l.group.stop()
+	l.group.Stop()
 	timer := time.NewTimer(t.grace)
 	defer timer.Stop()
 	select {
@@ -133,7 +134,7 @@ func (t *task) wait(ctx context.Context, l *launched) (err error, killed bool) {
 	case <-timer.C:
 	}
 	t.log.say("killed: it had not ended %s after it was asked to", t.grace)
-	l.group.end()
+	l.group.End()
 	return <-l.ended, true
 }
 

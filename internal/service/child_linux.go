@@ -4,35 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ingot/internal/procgroup"
 )
-
-// group is the process group of a run.
-type group struct{ id int }
-
-// startGroup starts cmd in a process group of its own. It is called on a locked
-// thread, whose end ends the process: prctl(2), PR_SET_PDEATHSIG.
-func startGroup(cmd *exec.Cmd) (*group, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return &group{cmd.Process.Pid}, nil
-}
-
-// stop asks all processes of the group to end.
-func (g *group) stop() { _ = unix.Kill(-g.id, unix.SIGTERM) }
-
-// end kills what is left of the group.
-func (g *group) end() { _ = unix.Kill(-g.id, unix.SIGKILL) }
-
-// release lets go of the group.
-func (g *group) release() {}
 
 // processBegan is when a process began, as the kernel counts it: field 22 of
 // /proc/PID/stat (proc(5)); "" when there is none.
@@ -62,12 +38,12 @@ func endOrphan(p Process, grace time.Duration) bool {
 	if !alive() {
 		return false
 	}
-	g := group{p.PID}
-	g.stop()
+	g := procgroup.Of(p.PID)
+	g.Stop()
 	for deadline := time.Now().Add(grace); alive() && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 	}
-	g.end()
+	g.End()
 	for deadline := time.Now().Add(grace); alive() && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 	}
