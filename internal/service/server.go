@@ -93,6 +93,7 @@ func (s *Service) handler() http.Handler {
 		{"GET /v1/drafts/{id}", Own, s.getDraft},
 		{"PATCH /v1/drafts/{id}", Own, s.patchDraft},
 		{"DELETE /v1/drafts/{id}", Own, s.deleteDraft},
+		{"POST /v1/places/check", Own, s.postPlace},
 	} {
 		mux.Handle(r.pattern, s.guarded(r.need, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			v, err := r.do(req)

@@ -89,6 +89,7 @@ type Service struct {
 	editing sync.Mutex         // one change of a definition at a time
 	grants  grants
 	drafts  drafts
+	checks  chan struct{} // a place for each check of a place under way
 	streams chan struct{} // a place for each stream of events
 
 	mu    sync.Mutex
@@ -134,7 +135,7 @@ func Serve(ctx context.Context, opts Options) error {
 }
 
 func newService(ctx context.Context, opts Options) (*Service, error) {
-	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}, drafts: drafts{dir: filepath.Join(opts.State, "drafts")}}
+	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), checks: make(chan struct{}, mostPlaces), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}, drafts: drafts{dir: filepath.Join(opts.State, "drafts")}}
 	s.log, s.started = s.opts.Log, s.opts.Clock.Now()
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
