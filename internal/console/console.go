@@ -42,6 +42,7 @@ type Service interface {
 // Options are what a console is made of.
 type Options struct {
 	Service Service
+	Images  Images       // nil when there is no way to look into images
 	User    string       // whose rights it has, as people call them
 	Log     *slog.Logger // nil is silent
 }
@@ -53,6 +54,7 @@ type Console struct {
 	prefix string // of the addresses of assets: it changes whenever one of them does
 	pages  map[string]*template.Template
 	mux    *http.ServeMux
+	memory pointsMemory
 }
 
 // New makes the console.
@@ -188,6 +190,7 @@ func (c *Console) back(w http.ResponseWriter, r *http.Request, nav, to string, e
 
 // routes has all pages.
 func (c *Console) routes() {
+	c.pointRoutes()
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
 			Say: "There is no such page.", What: r.URL.Path + " leads nowhere.", Fix: "The rail at the side has all there is."}})
