@@ -30,6 +30,8 @@ type Run struct {
 	// Deleted and Merged are how many points went, Points how many there are
 	// when it is done.
 	Deleted, Merged, Points int
+	// Fulls is how many fulls there are at the most while it runs.
+	Fulls int
 }
 
 // Point is a point in time that can be restored.
@@ -101,6 +103,7 @@ func (s *simulation) run(due *plan.Run, now time.Time) {
 		s.purge(&r, retention.Run{Now: now, Disk: disk, Coming: r.Type})
 	}
 	s.backup(r.Type, now)
+	r.Fulls = len(s.sets)
 	if !rules.PurgeBefore {
 		s.purge(&r, retention.Run{Now: now, Disk: disk})
 	}
