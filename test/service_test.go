@@ -493,3 +493,29 @@ func (d *daemon) users(uid, gid int) {
 		d.Error("a member could not pause")
 	}
 }
+
+// TestServiceAnswers has the service tell of disks, places and schedules, which
+// it has the program look at.
+func TestServiceAnswers(t *testing.T) {
+	d := newDaemon(t)
+	office := d.folder("office")
+	d.define("office", d.disk("office-disk", 8), dest(office)+dest(d.path("nowhere")), `<plan time-zone="UTC"><schedule><daily at="02:30"/></schedule></plan>`)
+	sh(t, ingot, "image", d.path("office-disk.img"), "--to", office)
+	d.start()
+	c := service.NewClient(d.path("api.sock"))
+	places, err := c.Sets(t.Context(), "office")
+	if err != nil || len(places) != 2 || places[0].Found == nil || len(places[0].Found.Sets) != 1 || len(places[0].Found.Sets[0].Points) != 1 {
+		t.Fatalf("%+v, %v", places, err)
+	}
+	if places[1].Found != nil || !strings.Contains(places[1].Error, "nowhere") {
+		t.Errorf("%+v", places[1])
+	}
+	p, err := c.Preview(t.Context(), "office", 30)
+	if err != nil || p.Name != "office" || len(p.Runs) < 29 || len(p.Runs) > 31 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	disks, err := c.Disks(t.Context())
+	if err != nil || disks == nil {
+		t.Errorf("%+v, %v", disks, err)
+	}
+}

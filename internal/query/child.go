@@ -3,6 +3,7 @@ package query
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,9 @@ func (t *Tools) start(ctx context.Context, limit time.Duration, args []string) (
 		c.cancel(nil)
 		return nil, &Error{Text: fmt.Sprintf("start the program: %v", errors.Join(err, out.Close())), Code: -1}
 	}
+	// Nobody waits for a child that cannot be killed, since it hangs in the
+	// kernel.
+	context.AfterFunc(c.ctx, func() { time.AfterFunc(drain, func() { _ = out.Close() }) })
 	return c, nil
 }
 
@@ -89,23 +93,41 @@ func (c *child) live(cmd *exec.Cmd, limit time.Duration, started chan<- error) {
 	close(c.ended)
 }
 
-// kill ends the child, whose rest nobody wants, and waits until it is gone.
+// kill ends the child, whose rest nobody wants.
 func (c *child) kill(why error) {
 	c.cancel(why)
-	<-c.ended
+	c.gone()
 	_ = c.out.Close()
+}
+
+// gone waits for the end of the child; false when it is still there though it
+// was killed a while ago.
+func (c *child) gone() bool {
+	select {
+	case <-c.ended:
+		return true
+	case <-c.ctx.Done():
+	}
+	t := time.NewTimer(drain)
+	defer t.Stop()
+	select {
+	case <-c.ended:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // end waits for the end of a child whose output has been read, and says what
 // was wrong with it. told is what it said itself, or nil.
 func (c *child) end(told *Error) error {
-	<-c.ended
+	gone := c.gone()
 	_ = c.out.Close()
 	cause := context.Cause(c.ctx)
 	c.cancel(nil)
 	var exit *exec.ExitError
 	switch {
-	case c.err == nil || errors.Is(c.err, exec.ErrWaitDelay):
+	case gone && (c.err == nil || errors.Is(c.err, exec.ErrWaitDelay)):
 		return nil
 	case errors.Is(cause, errTime):
 		return &Error{Text: fmt.Sprintf("ingot %s took too long and was ended", c.verb), Code: -1, cause: context.DeadlineExceeded}
@@ -155,17 +177,18 @@ func (t *Tools) ask(ctx context.Context, each func([]byte) error, args ...string
 	if err != nil {
 		return err
 	}
-	go func() { // ends with the child
+	go func() { // ends with the child, or later by as long as it hangs
 		<-c.ended
 		time.AfterFunc(drain, func() { _ = c.out.Close() })
 	}()
 	told, err := c.lines(each)
-	if err != nil {
-		c.kill(errEnough)
-		if errors.Is(err, errEnough) {
-			return nil
-		}
+	switch {
+	case errors.Is(err, errEnough):
+		c.kill(err)
+		return nil
+	case err != nil && c.ctx.Err() == nil:
+		c.kill(err)
 		return err
 	}
-	return c.end(told)
+	return cmp.Or(c.end(told), err)
 }

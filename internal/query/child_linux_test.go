@@ -25,6 +25,9 @@ func fake(how string, args []string) {
 	case "family": // with a process of its own that holds its pipes
 		c := exec.Command("sleep", "3600")
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		if os.Getenv("FAKE_LEAVES") != "" {
+			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		}
 		if err := c.Start(); err != nil {
 			os.Exit(1)
 		}
@@ -134,6 +137,19 @@ func TestChildOfTheChild(t *testing.T) {
 		t.Errorf("%+v, %v", files, err)
 	}
 	gone(t, pid)
+}
+
+// One that has left the group and holds the pipes is not waited for.
+func TestChildThatLeaves(t *testing.T) {
+	t.Setenv("FAKE_LEAVES", "1")
+	pid := pidFile(t)
+	_, _, err := faking("family").List(t.Context(), "image", "1", "", 0)
+	if err == nil || !strings.Contains(err.Error(), "read the answer") {
+		t.Errorf("%+v", err)
+	}
+	if err := syscall.Kill(readPID(pid), syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestReadOfAChild(t *testing.T) {

@@ -23,7 +23,6 @@ func (t *Tools) Read(ctx context.Context, ref string) (io.ReadCloser, error) {
 	}
 	r := &contents{child: c, buf: bufio.NewReaderSize(c.out, 64<<10)}
 	r.ending = sync.OnceValue(func() error { return c.end(nil) })
-	context.AfterFunc(c.ctx, func() { _ = c.out.Close() })
 	if _, err := r.buf.Peek(1); err != nil {
 		if err := r.ending(); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("INGOT_TEST_PROGRAM"); dir != "" && len(os.Args) > 2 && os.Args[1] == "run" {
 		os.Exit(fakeRun(dir, strings.TrimSuffix(filepath.Base(os.Args[2]), ".xml"), os.Args[3:]))
+	}
+	if dir := os.Getenv("INGOT_TEST_PROGRAM"); dir != "" && len(os.Args) > 1 && slices.Contains([]string{"disks", "sets", "plan"}, os.Args[1]) {
+		os.Exit(fakeAnswer(dir, os.Args[1:]))
 	}
 	if dir := os.Getenv("INGOT_TEST_PROGRAM"); dir != "" && len(os.Args) > 2 && (os.Args[1] == Verify || os.Args[1] == Restore) {
 		os.Exit(fakeRun(dir, os.Args[1], os.Args[2:]))

@@ -23,6 +23,7 @@
 //   - server.go, status.go, stream.go, metrics.go: HTTP over a local socket;
 //     peer.go, listen.go: who is at its other end; grant.go: rights lent to a
 //     process for a while; client.go: the other end.
+//   - questions.go: what it has the program say of disks, places and schedules.
 //
 // Roles: the administrator (and the user the service runs as) may do all;
 // members of its group see and run what is defined; nobody else gets an answer.

@@ -23,7 +23,8 @@ var ErrRunning = errors.New("a service is running already")
 // given.
 type Options struct {
 	// Program is the command line each run begins with; "run FILE --json" and
-	// what else it is to know follow.
+	// what else it is to know follow. Questions about disks and images begin
+	// with it, too.
 	Program     []string
 	Definitions string // folder of the definition files
 	State       string // folder of the history and the logs; made when it is not there
@@ -92,6 +93,8 @@ type Service struct {
 	checks  chan struct{} // a place for each check of a place under way
 	streams chan struct{} // a place for each stream of events
 
+	questions *questions
+
 	mu    sync.Mutex
 	eng   *engine
 	shelf shelf
@@ -135,8 +138,9 @@ func Serve(ctx context.Context, opts Options) error {
 }
 
 func newService(ctx context.Context, opts Options) (*Service, error) {
-	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), checks: make(chan struct{}, mostPlaces), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}, drafts: drafts{dir: filepath.Join(opts.State, "drafts")}}
-	s.log, s.started = s.opts.Log, s.opts.Clock.Now()
+	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}}
+	s.log, s.started, s.questions = s.opts.Log, s.opts.Clock.Now(), newQuestions(s.opts.Program)
+	s.checks, s.drafts.dir = make(chan struct{}, mostPlaces), filepath.Join(s.opts.State, "drafts")
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the history: %w", err)
