@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"ingot/internal/plan"
+	"ingot/internal/result"
 	"ingot/internal/service"
 )
 
@@ -37,6 +38,15 @@ type Service interface {
 	Cancel(ctx context.Context, id uint64) error
 	Pause(ctx context.Context, name string, on bool) error
 	Events(context.Context, func(service.Event) error) error
+	Disks(context.Context) ([]result.Disk, error)
+	Drafts(context.Context) ([]service.Draft, error)
+	Draft(ctx context.Context, id string) (service.Draft, error)
+	NewDraft(ctx context.Context, kind string, data any) (service.Draft, error)
+	SaveDraft(ctx context.Context, id, version string, data any) (service.Draft, error)
+	DeleteDraft(ctx context.Context, id string) error
+	CheckPlace(ctx context.Context, path string, disks []string) (service.PlaceCheck, error)
+	Document(ctx context.Context, name string) (service.Document, error)
+	SaveDocument(ctx context.Context, name, version string, xml []byte) (service.Document, error)
 }
 
 // Options are what a console is made of.
@@ -76,7 +86,7 @@ func New(o Options) (*Console, error) {
 
 // parse reads the templates: each page is the shell with a body.
 func (c *Console) parse() error {
-	shell, err := template.New("").Funcs(drawing).ParseFS(templates, "templates/shell.html")
+	shell, err := template.New("").Funcs(drawing).ParseFS(templates, "templates/shell.html", "templates/wizard.html")
 	if err != nil {
 		return err
 	}
@@ -191,6 +201,7 @@ func (c *Console) back(w http.ResponseWriter, r *http.Request, nav, to string, e
 // routes has all pages.
 func (c *Console) routes() {
 	c.pointRoutes()
+	c.wizardRoutes()
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
 			Say: "There is no such page.", What: r.URL.Path + " leads nowhere.", Fix: "The rail at the side has all there is."}})

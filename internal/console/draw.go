@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"ingot/internal/console/view"
 )
 
 // drawing are the functions of the templates.
 var drawing = template.FuncMap{
 	"mark": func(kind string) template.HTML { return drawMark(kind, 18) }, "markBig": func(kind string) template.HTML { return drawMark(kind, 34) },
 	"icon": icon, "strip": strip, "bar": bar, "bytes": size, "when": when, "rfc": func(t time.Time) string { return t.Format(time.RFC3339) },
-	"add": func(a, b int) int { return a + b }, "list": func(a ...any) []any { return a },
+	"add": func(a, b int) int { return a + b }, "plain": view.Text, "list": func(a ...any) []any { return a },
 }
 
 // size is a number of bytes as people read it.

@@ -159,7 +159,16 @@ func TestRoundTrips(t *testing.T) {
 	single.Pick(disks(), nil, []string{PartKey(&disks()[0], &disks()[0].Partitions[0]), PartKey(&disks()[0], &disks()[0].Partitions[2])})
 	windows := New("windows")
 	windows.Places = []string{`E:\Ingot`}
-	all := []*Draft{whole(), full, event, single, windows}
+	odd := whole()
+	strange := disks()
+	for _, s := range []*string{&strange[0].Model, &strange[0].Serial, &strange[0].Partitions[0].Label} {
+		*s = "a\x00\u202e\n\xff" + strings.Repeat("x", 5000)
+	}
+	odd.Pick(strange, nil, []string{PartKey(&strange[0], &strange[0].Partitions[0])})
+	if len(odd.Disks) != 1 {
+		t.Errorf("%+v", odd.Disks)
+	}
+	all := []*Draft{whole(), odd, full, event, single, windows}
 	for _, template := range plan.Templates() {
 		d := whole()
 		d.Take(template.Name)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"ingot/internal/plan"
 	"ingot/internal/result"
@@ -81,8 +82,11 @@ func (d *Draft) PickFixed(now []result.Disk) {
 }
 
 func newDisk(k *result.Disk) Disk {
-	id := plan.DiskID{ID: k.ID, Serial: k.Serial, Model: k.Model}
-	if k.ID == "" && k.Serial == "" || k.Bus == "file" {
+	id := plan.DiskID{ID: k.ID, Serial: k.Serial, Model: oneLine(k.Model)}
+	if oneLine(id.Serial) != id.Serial {
+		id.Serial = "" // a definition cannot hold it
+	}
+	if id.ID == "" && id.Serial == "" || k.Bus == "file" {
 		id.Path = k.Path
 	}
 	return Disk{Key: DiskKey(k), Name: DiskName(k.Path), ID: id}
@@ -92,10 +96,11 @@ func newPart(p *result.Partition) Part {
 	return Part{plan.PartitionID{GUID: p.GUID, Off: p.Off, Number: p.Number, Label: oneLine(cmp.Or(p.Label, p.Name))}, PartName(p)}
 }
 
-// oneLine leaves out of a label what a definition cannot hold.
+// oneLine leaves out of a label what a definition cannot hold, and what turns the
+// direction of writing.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7F || r >= 0x80 && r < 0xA0 || r == 0xFFFD || r == 0xFFFE || r == 0xFFFF {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r >= 0xFFFD && r <= 0xFFFF {
 			return -1
 		}
 		return r
