@@ -2,6 +2,8 @@ package draft
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"path"
 	"slices"
 	"strconv"
@@ -15,10 +17,15 @@ import (
 // DiskKey finds a disk again in a form: by what identifies it, and by its path
 // only where nothing does.
 func DiskKey(d *result.Disk) string {
-	if d.ID == "" && d.Serial == "" {
-		return d.Path
+	key := d.ID + "/" + d.Serial
+	if key == "/" {
+		key = d.Path
 	}
-	return d.ID + "/" + d.Serial
+	if oneLine(key) != key { // a form would change it
+		sum := sha256.Sum256([]byte(key))
+		key = hex.EncodeToString(sum[:16])
+	}
+	return key
 }
 
 // PartKey is the name of a partition in a form.
@@ -89,11 +96,11 @@ func newDisk(k *result.Disk) Disk {
 	if id.ID == "" && id.Serial == "" || k.Bus == "file" {
 		id.Path = k.Path
 	}
-	return Disk{Key: DiskKey(k), Name: DiskName(k.Path), ID: id}
+	return Disk{Key: DiskKey(k), Name: oneLine(DiskName(k.Path)), ID: id}
 }
 
 func newPart(p *result.Partition) Part {
-	return Part{plan.PartitionID{GUID: p.GUID, Off: p.Off, Number: p.Number, Label: oneLine(cmp.Or(p.Label, p.Name))}, PartName(p)}
+	return Part{plan.PartitionID{GUID: p.GUID, Off: p.Off, Number: p.Number, Label: oneLine(cmp.Or(p.Label, p.Name))}, oneLine(PartName(p))}
 }
 
 // oneLine leaves out of a label what a definition cannot hold, and what turns the
