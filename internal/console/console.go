@@ -12,10 +12,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
+	"ingot/internal/console/view"
 	"ingot/internal/plan"
 	"ingot/internal/result"
 	"ingot/internal/service"
@@ -47,6 +50,11 @@ type Service interface {
 	CheckPlace(ctx context.Context, path string, disks []string) (service.PlaceCheck, error)
 	Document(ctx context.Context, name string) (service.Document, error)
 	SaveDocument(ctx context.Context, name, version string, xml []byte) (service.Document, error)
+	Session(context.Context) (service.Session, error)
+	AskUnlock(context.Context) (service.Code, error)
+	Lock(context.Context) error
+	Foresee(context.Context, service.Errand) (result.Restore, error)
+	Errand(context.Context, service.Errand) (service.Run, error)
 }
 
 // Options are what a console is made of.
@@ -147,13 +155,13 @@ type Page struct {
 	Assets, Host, System, User string
 	// Role is what the user may do with the service; "" when it does not answer.
 	Role service.Role
-	// Away says why the service does not answer.
-	Away string
+	Lent string // until when the role is an administrator's
 }
 
 // show writes a page. It is made as a whole first, so that an error is a page
 // of its own and not the end of half a page.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name string, p *Page) {
+	p.Role, p.Lent = c.role(r.Context())
 	p.Assets, p.Host, p.System, p.User = c.prefix, c.host, runtime.GOOS, c.User
 	var b bytes.Buffer
 	if err := c.pages[name].ExecuteTemplate(&b, "shell", p); err != nil {
@@ -165,6 +173,35 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name 
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
+}
+
+// roleTime is how long a page waits to hear what its user may do.
+const roleTime = time.Second
+
+// role is what the user may do with the service, and until when if that is lent.
+func (c *Console) role(ctx context.Context) (role service.Role, lent string) {
+	if c.Service == nil {
+		return service.None, ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, roleTime)
+	defer cancel()
+	s, err := c.Service.Session(ctx)
+	if err != nil {
+		return service.None, "" // pages that need the service say why
+	}
+	if !s.Until.IsZero() {
+		lent = s.Until.Local().Format(time.TimeOnly)
+	}
+	return s.Role, lent
+}
+
+// pathSegment is a name as a part of an address.
+func pathSegment(name string) string { return url.PathEscape(name) }
+
+// nowhere answers for an address that leads nowhere.
+func (c *Console) nowhere(w http.ResponseWriter, r *http.Request) {
+	c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
+		Say: "There is no such page.", What: view.Text(r.URL.Path) + " leads nowhere.", Fix: "The rail at the side has all there is."}})
 }
 
 // trouble is the body of a page that says what went wrong.
@@ -185,6 +222,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, nav string, err e
 		t.Fix = "Start it: sudo ingot service install"
 	case errors.Is(err, service.ErrForbidden):
 		t.Say, status = "This is not yours to see or do.", http.StatusForbidden
+		t.Fix = "\"Unlock changes\", at the side, asks an administrator for the right."
 	}
 	c.show(w, r, status, "trouble", &Page{Title: "Trouble", Nav: nav, Body: t})
 }
@@ -201,9 +239,10 @@ func (c *Console) back(w http.ResponseWriter, r *http.Request, nav, to string, e
 // routes has all pages.
 func (c *Console) routes() {
 	c.pointRoutes()
-	c.wizardRoutes()
-	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
-			Say: "There is no such page.", What: r.URL.Path + " leads nowhere.", Fix: "The rail at the side has all there is."}})
-	})
+	if c.Service != nil {
+		c.serviceRoutes()
+		c.restoreRoutes()
+		c.wizardRoutes()
+	}
+	c.mux.HandleFunc("/", c.nowhere)
 }

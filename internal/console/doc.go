@@ -8,9 +8,10 @@
 // the modules in assets/ keep numbers alive.
 //
 //   - console.go: routes, the shell of each page, errors as pages; draw.go: the
-//     glyphs that templates draw. One file for each group of pages.
-//   - view: facts to words, shared with the terminal. diskmap: where partitions
-//     are drawn. bridge: who may come in, and all headers.
+//     glyphs that templates draw. home.go: pages over the service. points*.go,
+//     browsepage.go, download.go: folders with images. restore.go: the wizard.
+//   - view: facts to words, without HTML. bridge: who may come in, and all
+//     headers.
 //
 // What it does not promise: to guard anything. It is served by the bridge,
 // which does, and the service gives and does only what the user at the other

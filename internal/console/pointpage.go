@@ -19,6 +19,7 @@ type pointBody struct {
 	Facts                    *pointFacts
 	Parts                    []partRow
 	Locked                   string // where its password is asked for
+	Restore                  string // where restoring it begins; "" when it cannot be
 	Wrong, Fix               string // why its partitions are not known
 	Commands                 []command
 }
@@ -50,6 +51,9 @@ func (c *Console) pointPage(w http.ResponseWriter, r *http.Request, p place) {
 			c.failImages(w, r, p, err)
 			return
 		}
+	}
+	if c.Service != nil && b.Facts != nil && b.Facts.Wrong == "" && b.Facts.Encrypt == "" {
+		b.Restore = (&choice{place: place{Folder: p.Folder, File: p.File}}).address("disk")
 	}
 	if b.Facts == nil || b.Facts.Wrong == "" {
 		b.Commands = commands(p)

@@ -85,6 +85,10 @@ func (f *fakeWizard) Status(context.Context) (st service.Status, err error) {
 	return st, nil
 }
 
+func (f *fakeWizard) Session(context.Context) (service.Session, error) {
+	return service.Session{Who: "root", Role: service.Own}, nil
+}
+
 func (f *fakeWizard) Document(context.Context, string) (service.Document, error) {
 	return service.Document{}, errors.New("not now")
 }

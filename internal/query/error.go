@@ -10,6 +10,7 @@ import (
 const (
 	CodeUsage    = 2 // the question makes no sense: there is no such partition
 	CodeDamaged  = 3 // the image is damaged, or a file of its set is missing
+	CodeRefused  = 4 // it must not be done: a target that is in use or too small
 	CodePassword = 5 // the password is missing or wrong
 	codePartly   = 6 // some could not be read; the answer says which
 )

@@ -179,6 +179,13 @@ func (t *Tools) Preview(ctx context.Context, definition string, days int) (resul
 	return v, err
 }
 
+// Foresee says what a restore would do: flags are those of "restore" that choose
+// partitions. What is in its way is the error, with CodeRefused.
+func (t *Tools) Foresee(ctx context.Context, image, target string, flags ...string) (result.Restore, error) {
+	v, _, err := one[result.Restore](ctx, t, t.command("restore", append([]string{"--json", "--dry-run"}, flags...), image, target))
+	return v, err
+}
+
 // Ref names a file in a partition of an image as the program wants it. The
 // partition is as ImagePartition has it.
 func Ref(image, partition, path string) (string, error) {

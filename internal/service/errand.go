@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ingot/internal/result"
 )
 
 // Errand is a run that no definition stands for: an image is verified, or
@@ -89,14 +91,19 @@ func (e *Errand) arguments() []string {
 	if e.Check {
 		args = append(args, "--check")
 	}
-	if len(e.Partitions) > 0 {
-		var numbers []string
-		for _, n := range e.Partitions {
-			numbers = append(numbers, strconv.Itoa(n))
-		}
-		args = append(args, "--partitions="+strings.Join(numbers, ","))
+	return append(append(args, e.chosen()...), "--", e.From, e.Target)
+}
+
+// chosen is the flag that names the partitions.
+func (e *Errand) chosen() []string {
+	if len(e.Partitions) == 0 {
+		return nil
 	}
-	return append(args, "--", e.From, e.Target)
+	var numbers []string
+	for _, n := range e.Partitions {
+		numbers = append(numbers, strconv.Itoa(n))
+	}
+	return []string{"--partitions=" + strings.Join(numbers, ",")}
 }
 
 // errand begins an errand: it counts as running from then on. One that writes
@@ -139,6 +146,33 @@ func (s *Service) postErrand(req *http.Request) (any, error) {
 func (c *Client) Errand(ctx context.Context, e Errand) (r Run, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/errands", e, &r)
 	return r, err
+}
+
+// postForesee says what a restore would do, and its fingerprint.
+func (s *Service) postForesee(req *http.Request) (any, error) {
+	var e Errand
+	if err := json.NewDecoder(req.Body).Decode(&e); err != nil {
+		return nil, badRequest("the request: %v", err)
+	}
+	e.Expect = strings.Repeat("0", 32) // it is what is asked for
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	if e.Verb != Restore {
+		return nil, badRequest("only a restore can be foreseen")
+	}
+	if err := s.questions.enter(); err != nil {
+		return nil, err
+	}
+	defer s.questions.leave()
+	v, err := s.questions.tools.Foresee(req.Context(), e.From, e.Target, e.chosen()...)
+	return v, asked(err)
+}
+
+// Foresee says what a restore would do. Its Expect does not count.
+func (c *Client) Foresee(ctx context.Context, e Errand) (v result.Restore, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/errands/foresee", e, &v)
+	return v, err
 }
 
 // kind is what a run is for the metrics, which do not name images.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -64,6 +65,27 @@ func TestErrandsThatMakeNoSense(t *testing.T) {
 		if change(&e); e.check() == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+func TestRestoresAreForeseen(t *testing.T) {
+	r := newRig(t, map[string]string{"restore": `print {"status":"dry run","fingerprint":"` + anyMark + `","bytes":7}`})
+	r.start()
+	e := Errand{Verb: Restore, From: "/mnt/a.mrimgx", Target: "/dev/sdz", Partitions: []int{3}}
+	if v, err := r.client.Foresee(t.Context(), e); err != nil || v.Fingerprint != anyMark || v.Bytes != 7 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	program(t, map[string]string{"restore": `print {"status":"failed","error":"/dev/sdz is in use","hint":"unmount it","exit_code":4}` + "\nexit 4"})
+	var p *Problem
+	if _, err := r.client.Foresee(t.Context(), e); !errors.As(err, &p) || p.Status != http.StatusConflict || p.Title != "/dev/sdz is in use" || p.Fix != "unmount it" {
+		t.Errorf("%v", err)
+	}
+	e.Target = "sdz"
+	if _, err := r.client.Foresee(t.Context(), e); !refusedWith(err, http.StatusBadRequest) {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.client.Foresee(t.Context(), Errand{Verb: Verify, From: "/a"}); !refusedWith(err, http.StatusBadRequest) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -78,6 +78,9 @@ func asked(err error) error {
 		return err
 	}
 	status := http.StatusBadGateway
+	if e.Code == query.CodeRefused {
+		status = http.StatusConflict
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		status = http.StatusGatewayTimeout
 	}

@@ -79,6 +79,7 @@ func (s *Service) handler() http.Handler {
 		{"POST /v1/jobs/{verb}", Act, s.postJob},
 		{"POST /v1/queue/{verb}", Act, s.postQueue},
 		{"POST /v1/errands", Own, s.postErrand},
+		{"POST /v1/errands/foresee", Own, s.postForesee},
 		{"GET /v1/runs", See, s.getRuns},
 		{"GET /v1/runs/{id}", See, s.getRun},
 		{"GET /v1/runs/{id}/log", See, s.getLog},
