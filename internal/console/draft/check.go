@@ -188,6 +188,10 @@ func (c *checker) failed(i int, field string, p *Place) {
 	case service.StepWrite:
 		c.say(Where, level, field, "unwritable "+p.Path, "Ingot cannot write into %s (%s).", p.Path, last.Error)
 	case service.StepApart:
+		if p.Source == "" {
+			c.say(Where, Warning, field, "apart "+p.Path, "Whether %s lies on a disk of the image could not be found out: %s.", p.Path, last.Error)
+			return
+		}
 		c.onSource(field, p)
 	default:
 		c.say(Where, Warning, field, "where "+p.Path, "What %s lies on could not be found out: %s", p.Path, last.Error)

@@ -96,6 +96,7 @@ func TestProblems(t *testing.T) {
 			f.Places[0] = failing(service.StepApart)
 			f.Places[0].Source, f.Places[0].Off = "/dev/sda", 401<<30
 		}, Where, Error, "place-0", "Data is another partition of sda. If sda dies, the backup dies too. Choose another disk: Ingot does not back up a disk to itself."},
+		{"perhaps in the image", func(_ *Draft, f *Facts) { f.Places[0] = failing(service.StepApart) }, Where, Warning, "place-0", "Whether /mnt/usb lies on a disk of the image could not be found out: the reason."},
 		{"small", func(_ *Draft, f *Facts) { f.Places[0].Free = 96 << 30 }, Where, Warning, "place-0", "96 GiB are free, the first image needs about 126 GiB."},
 		{"FAT", func(_ *Draft, f *Facts) { f.Places[0].MaxFile = 1<<32 - 1 }, Where, Note, "place-0", "FAT32 holds 4 GiB per file: the image is split; merging still works."},
 		{"shared", func(_ *Draft, f *Facts) { f.Places[0].Shared = true }, Where, Warning, "place-0", "Anyone may write here; a thief or malware could delete your backups."},
