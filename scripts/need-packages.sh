@@ -13,7 +13,7 @@ test_needs="sgdisk:gdisk sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mkntfs:n
   wimlib-imagex:wimtools openssl:openssl lvm:lvm2 blkid:util-linux losetup:mount strace:strace
   nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils qemu-io:qemu-utils fio:fio
   vhdiinfo:libvhdi-utils partclone.ntfs:partclone parted:parted xz:xz-utils lz4:lz4 bzip2:bzip2
-  xmllint:libxml2-utils systemd-analyze:systemd setpriv:util-linux pgrep:procps udevadm:udev"
+  xmllint:libxml2-utils systemd-analyze:systemd setpriv:util-linux pgrep:procps udevadm:udev curl:curl"
 race_needs="gcc:gcc"
 lint_needs="shellcheck:shellcheck"
 bench_needs="partclone.ntfs:partclone ntfsclone:ntfs-3g mkntfs:ntfs-3g sgdisk:gdisk zstd:zstd

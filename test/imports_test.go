@@ -19,14 +19,14 @@ var levels = []struct {
 	{1, "internal/blockcache"}, {1, "internal/nbd"}, {1, "internal/overlay"},
 	{0, "internal/diskchain"},
 	{1, "internal/disk"}, {1, "internal/filesys/"}, {1, "internal/vdisk/"}, {1, "internal/dest/"}, {1, "internal/mount"}, {1, "internal/notify"},
-	{1, "internal/secret"}, {1, "internal/timers"},
+	{1, "internal/console/bridge"}, {1, "internal/console/diskmap"}, {1, "internal/attach"}, {1, "internal/secret"}, {1, "internal/timers"},
 	{2, "internal/filesys"}, {2, "internal/vdisk"}, {2, "internal/snapshot"}, {2, "internal/image"}, {2, "internal/rescue"}, {2, "internal/definitions"},
 	{3, "internal/backup"}, {3, "internal/restore"}, {3, "internal/retention"}, {3, "internal/browse"}, {3, "internal/boot"},
 	{3, "internal/winimage"}, {3, "internal/winimage/"},
 	{4, "internal/service"},
 	{4, "internal/preview"},
 	{1, "internal/hook"}, {2, "internal/machine"}, {3, "internal/runner"},
-	{1, "internal/console/bridge"}, {1, "internal/console/diskmap"}, {5, "internal/console/view"}, {5, "internal/console/draft"}, {6, "internal/console"}, {7, "cmd/"}, {7, "test"},
+	{5, "internal/console/view"}, {5, "internal/console/draft"}, {6, "internal/console"}, {7, "cmd/"}, {7, "test"},
 }
 
 // stand is the level of a package; -1 when nobody has given it one.

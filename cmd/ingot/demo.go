@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -31,14 +32,16 @@ import (
 var demoDisk []byte
 
 func newDemo(c *console) *cobra.Command {
-	var keep bool
+	var keep, ui bool
+	var fl uiFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Image, verify and restore a small built-in disk",
 		Long: `Take a small but real Windows-like disk that is built into the program, image
 it, verify the image, restore it onto a target full of garbage and compare. It
-needs no rights and works in a temporary folder.`,
-		Example: "  ingot demo\n  ingot demo --keep",
+needs no rights and works in a temporary folder. With --ui the console opens on the
+image afterwards: its restore point, and the files in it.`,
+		Example: "  ingot demo\n  ingot demo --keep\n  ingot demo --ui",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp("", "ingot-demo-")
@@ -46,6 +49,10 @@ needs no rights and works in a temporary folder.`,
 				return err
 			}
 			err = c.demo(cmd.Context(), dir)
+			if ui && err == nil {
+				fl.first = "/points?folder=" + url.QueryEscape(dir)
+				err = c.ui(cmd.Context(), &fl, consolePages)
+			}
 			if keep {
 				c.note("\nThe files are in %s", dir)
 				return err
@@ -53,6 +60,9 @@ needs no rights and works in a temporary folder.`,
 			return errors.Join(err, os.RemoveAll(dir))
 		},
 	}
+	cmd.Flags().BoolVar(&ui, "ui", false, "then open the console, on the image that was made")
+	cmd.Flags().BoolVar(&fl.noOpen, "no-open", false, "with --ui: show the address and open no browser")
+	addSocket(cmd.Flags(), &fl.socket)
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the disk, the image and the restored disk")
 	return cmd
 }
@@ -130,7 +140,9 @@ page file, which is left out. The same with your own:
   sudo ingot image /dev/sdX --to FOLDER --verify    image one
   ingot show FOLDER/NAME.mrimgx                     what the image holds
   sudo ingot restore FOLDER/NAME.mrimgx /dev/sdY    restore it (asks first)
-Disk-image files can stand in for disks anywhere.`)
+Disk-image files can stand in for disks anywhere. In a browser:
+  ingot ui                                          the console
+  ingot demo --ui                                   the console on this image`)
 	return nil
 }
 

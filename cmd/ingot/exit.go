@@ -15,6 +15,8 @@ import (
 	"ingot/internal/trust"
 	"ingot/internal/vdisk/partclone"
 	"ingot/internal/vdisk/qcow2"
+	"ingot/internal/vdisk/vhd"
+	"ingot/internal/vdisk/vhdx"
 	"ingot/internal/vdisk/vmdk"
 )
 
@@ -70,7 +72,8 @@ func exitCode(err error) int {
 	case errors.Is(err, image.ErrLocked), errors.Is(err, image.ErrPassword):
 		return exitPassword
 	case errors.Is(err, image.ErrDamaged), errors.Is(err, image.ErrNotImage), errors.Is(err, image.ErrMissing), errors.Is(err, restore.ErrDiffers),
-		errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt), errors.Is(err, partclone.ErrCorrupt):
+		errors.Is(err, qcow2.ErrCorrupt), errors.Is(err, vmdk.ErrCorrupt), errors.Is(err, vhd.ErrCorrupt), errors.Is(err, vhdx.ErrCorrupt),
+		errors.Is(err, partclone.ErrCorrupt):
 		return exitDamaged
 	case errors.As(err, &refused), errors.Is(err, dest.ErrExist), errors.Is(err, disk.ErrInUse),
 		errors.Is(err, trust.ErrUntrusted), errors.Is(err, fs.ErrExist), errors.As(err, &held), errors.Is(err, runner.ErrNowhere), errors.Is(err, runner.ErrGone):

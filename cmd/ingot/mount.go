@@ -1,14 +1,11 @@
 package main
 
-import (
-	"errors"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // mountFlags are the flags of ingot mount.
 type mountFlags struct {
 	writeFlags
+	systemFlags
 	allowOther, background bool
 	child                  bool // this is the process that --background starts
 }
@@ -16,8 +13,8 @@ type mountFlags struct {
 func newMount(c *console) *cobra.Command {
 	var fl mountFlags
 	cmd := &cobra.Command{
-		Use:   "mount IMAGE[@TIME] DIR",
-		Short: "Show an image as a folder: its files, and its disk as a file",
+		Use:   mountUse,
+		Short: "Show an image as a folder of files (Linux), or as a disk (Windows)",
 		Long: `Show what is in an image in the folder DIR, which is made when it is not there:
 
   disk.raw         the whole disk, as it was
@@ -46,41 +43,54 @@ is nowhere but in memory, and is dropped at the end, or becomes a new incrementa
 of the set with --save. The files of the set are never changed, and the folders of
 files go on showing what is in the image.
 
-Linux only, through FUSE (package fuse3, unless you are root). On Windows convert
-the image to a .vhdx file and attach that, or serve it with 'ingot nbd'.`,
+All this is so on Linux, through FUSE (package fuse3, unless you are root).
+
+On Windows it is 'ingot mount IMAGE[@TIME]', as administrator, and the image
+becomes a disk of Windows, which gives letters to its partitions. That costs a copy:
+what file systems use is written to a temporary .vhdx file first, in blocks of 1 to
+32 MiB, in a folder that only you and administrators may look into, below --temp-dir
+or the system's folder for temporary files. It is not encrypted there, even when the
+image is. There has to be room for it, on a drive with NTFS that is not compressed.
+The disk is read-only; with --write it takes writes, into the temporary file, which
+is dropped with them: --save, --allow-other and --background are of Linux. The disk
+stays when the command ends, until 'ingot umount' with the path of the disk or the
+image, which removes the file as well; after a restart of Windows do that, too.
+While the disk that was imaged is in the machine Windows may leave the copy
+off-line, since both have the same identity. The attaching itself has not been run
+on a real Windows yet. 'ingot convert', or 'ingot ls' and 'ingot cp', are other ways.`,
 		Example: `  ingot mount /mnt/backup ~/pc
   cp -a ~/pc/3-Windows/Users/me/Documents .
   ingot mount /mnt/backup@2026-11-24 /mnt/pc --background
   sudo mount -o loop,ro,noload /mnt/pc/partition-2.raw /mnt/linux
   ingot mount /mnt/backup ~/pc --write --save
-  ingot umount /mnt/pc`,
-		Args: args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, a []string) error { return c.mount(cmd.Context(), a[0], a[1], &fl) },
+  ingot umount /mnt/pc
+  ingot mount E:\backup@2026-11-24        (Windows)
+  ingot umount E:\backup@2026-11-24`,
+		Args: args(cobra.ExactArgs(mountArgs)),
+		RunE: func(cmd *cobra.Command, a []string) error { return c.mount(cmd.Context(), a, &fl) },
 	}
 	f := cmd.Flags()
 	f.BoolVar(&fl.allowOther, "allow-other", false, "let other users look into DIR, as far as the owners of files let them")
 	f.BoolVar(&fl.background, "background", false, "return when it is mounted")
 	f.BoolVar(&fl.child, "background-child", false, "")
 	_ = f.MarkHidden("background-child")
-	fl.add(f)
+	fl.writeFlags.add(f)
+	fl.systemFlags.add(f)
 	return cmd
-}
-
-func (fl *mountFlags) check() error {
-	if fl.background && fl.save {
-		return usageError{errors.New("--save and --background: choose one; how saving went is told at the end")}
-	}
-	return fl.writeFlags.check()
 }
 
 func newUmount(c *console) *cobra.Command {
 	var lazy bool
 	cmd := &cobra.Command{
-		Use:   "umount DIR",
+		Use:   umountUse,
 		Short: "End a mount of an image",
 		Long: `End what 'ingot mount' shows in DIR, and what is left of a mount whose program was
 killed. When something of it is in use this is refused; with --lazy it goes out
-of sight at once and ends when nobody uses it any more.`,
+of sight at once and ends when nobody uses it any more.
+
+On Windows name the path of the disk, of the temporary file or of the image, as
+'ingot mount' told it: the disk is detached, and the temporary file removed with all
+that was written. It does not ask whether files of the disk are open.`,
 		Example: `  ingot umount /mnt/pc
   ingot umount /mnt/pc --lazy`,
 		Args: args(cobra.ExactArgs(1)),

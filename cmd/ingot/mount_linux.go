@@ -11,8 +11,29 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"ingot/internal/mount"
 )
+
+// What the verbs take here.
+const (
+	mountArgs = 2
+	mountUse  = "mount IMAGE[@TIME] DIR"
+	umountUse = "umount DIR"
+)
+
+// systemFlags are the flags of ingot mount that are for one system only.
+type systemFlags struct{}
+
+func (systemFlags) add(*pflag.FlagSet) {}
+
+func (fl *mountFlags) check() error {
+	if fl.background && fl.save {
+		return usageError{errors.New("--save and --background: choose one; how saving went is told at the end")}
+	}
+	return fl.writeFlags.check()
+}
 
 // mountpoint is the folder that something is mounted on.
 type mountpoint struct {
@@ -84,7 +105,8 @@ func (m *mountpoint) remove() {
 	}
 }
 
-func (c *console) mount(ctx context.Context, ref, dir string, fl *mountFlags) error {
+func (c *console) mount(ctx context.Context, a []string, fl *mountFlags) error {
+	ref, dir := a[0], a[1]
 	err := fl.check()
 	switch {
 	case err != nil:

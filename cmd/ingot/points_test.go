@@ -93,8 +93,8 @@ func runIn(dir, program string, args ...string) error {
 	return nil
 }
 
-// openBrowser serves pages that ask the program.
-func openBrowser(t *testing.T) (b *browser, program, dir string) {
+// browseIn serves pages that ask the program.
+func browseIn(t *testing.T) (b *browser, program, dir string) {
 	t.Helper()
 	program, err := exec.LookPath("ingot")
 	if err != nil {
@@ -110,7 +110,7 @@ func openBrowser(t *testing.T) (b *browser, program, dir string) {
 }
 
 func TestPagesOfARealImage(t *testing.T) {
-	b, program, dir := openBrowser(t)
+	b, program, dir := browseIn(t)
 	_, page := b.get("/points?folder=" + url.QueryEscape(filepath.Join(dir, "plain")))
 	if !strings.Contains(page, "2 points of ") || !strings.Contains(page, "All can be restored.") {
 		t.Fatalf("the folder:\n%s", page)
@@ -168,7 +168,7 @@ func (b *browser) sameFile(page, name, program, dir, path string) {
 }
 
 func TestPagesOfAnEncryptedImage(t *testing.T) {
-	b, _, dir := openBrowser(t)
+	b, _, dir := browseIn(t)
 	at := url.Values{"folder": {filepath.Join(dir, "secret")}, "file": {imageIn(t, dir, "secret")}, "part": {"4"}}
 	resp, page := b.get("/browse?" + at.Encode())
 	if resp.Request.URL.Path != "/points/password" || !strings.Contains(page, `type="password"`) {
@@ -194,7 +194,7 @@ func TestPagesOfAnEncryptedImage(t *testing.T) {
 // TestDownloadsOfDamagedImages changes an image here and there: what is
 // downloaded of it is right, or the browser is told.
 func TestDownloadsOfDamagedImages(t *testing.T) {
-	b, program, dir := openBrowser(t)
+	b, program, dir := browseIn(t)
 	name := imageIn(t, dir, "plain")
 	image, err := os.ReadFile(filepath.Join(dir, "plain", name))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // TestPagesReachNamesOfAnyBytes: what is no UTF-8 is shown as well as it can be,
 // and found by its bytes.
 func TestPagesReachNamesOfAnyBytes(t *testing.T) {
-	b, program, dir := openBrowser(t)
+	b, program, dir := browseIn(t)
 	tree := filepath.Join(dir, "tree")
 	name := "x\xff\n<u>"
 	if err := os.MkdirAll(filepath.Join(tree, "f\xfe"), 0o755); err != nil {
@@ -48,7 +48,7 @@ func TestPagesReachNamesOfAnyBytes(t *testing.T) {
 }
 
 func TestPagesOfAWindowsImage(t *testing.T) {
-	b, _, dir := openBrowser(t)
+	b, _, dir := browseIn(t)
 	folder := filepath.Join(dir, "windows")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -18,114 +21,158 @@ import (
 	"ingot/internal/service"
 )
 
-// uiFlags are those of the console in a browser.
-type uiFlags struct {
-	socket string
-	noOpen bool
-}
+// pagesOf makes the pages of the console: of the service at this socket, for
+// this user.
+type pagesOf func(socket, who string, log *slog.Logger) (http.Handler, error)
 
-func newUI(c *console) *cobra.Command {
-	var fl uiFlags
-	cmd := &cobra.Command{
-		Use:   "ui",
-		Short: "Open the console in a browser",
-		Long: `Open the console in a browser: what is backed up and when, what runs, the restore
-points of a folder and the files in them, and the restore wizard.
-
-It serves your own browser on this machine and nobody else: connections of other
-users are closed, and each start makes an address that lets in once and within a
-minute. Where it cannot be told whose browser has connected (in a container), the
-page asks for the code that is shown here. It has your rights and no more: members of
-the group of the service see and start backups, and an administrator lends it the
-right to restore for 15 minutes ("Unlock changes" on the pages). Folders with images
-are read as you. It ends ten minutes after its last page was closed, or with Ctrl-C.
-
-From another machine: ssh -L PORT:127.0.0.1:PORT, and --no-open for the address.`,
-		Example: `  ingot ui
-  ingot ui --no-open
-  ingot ui --socket ./api.sock`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.ui(cmd.Context(), &fl, "") },
-	}
-	addSocket(cmd.Flags(), &fl.socket)
-	cmd.Flags().BoolVar(&fl.noOpen, "no-open", false, "show the address and open no browser")
-	return cmd
-}
-
-// ui serves the console until it is idle or interrupted. first is the page to
-// begin with.
-func (c *console) ui(ctx context.Context, fl *uiFlags, first string) error {
-	b, err := newBridge(fl.socket, first)
-	if err != nil {
-		return err
-	}
-	l, err := bridge.Listen()
-	if err != nil {
-		return fmt.Errorf("open the console: %w", err)
-	}
-	b.Attach(l)
-	ended := make(chan error, 1)
-	go func() { ended <- b.Serve(ctx, l) }()
-	c.tellUI(ctx, b, fl)
-	return <-ended
-}
-
-// newBridge puts the parts of the console together.
-func newBridge(socket, first string) (*bridge.Bridge, error) {
+// consolePages are those of package console. Folders with images are read by
+// children of this process, as its user.
+func consolePages(socket, who string, log *slog.Logger) (http.Handler, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	who, err := user.Current()
-	if err != nil {
-		return nil, fmt.Errorf("whose console it is: %w", err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv(uiLog) != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	p, err := pages.New(pages.Options{
-		Service: service.NewClient(socket), Images: pages.ImagesOf(query.Tools{Program: []string{program}}), User: who.Username, Log: log,
+	return pages.New(pages.Options{
+		Service: service.NewClient(socket), Images: pages.ImagesOf(query.Tools{Program: []string{program}}), User: who, Log: log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	folder, err := os.UserConfigDir()
-	if err != nil {
-		return nil, fmt.Errorf("where the console keeps its name: %w", err)
-	}
-	host, err := bridge.Label(filepath.Join(folder, "ingot"))
-	if err != nil {
-		return nil, err
-	}
-	return bridge.New(bridge.Options{Next: p, Host: host, First: first, Log: log}), nil
 }
 
-// uiLog is a variable of the environment that has the console tell what it does.
-const uiLog = "INGOT_UI_LOG"
+// uiFlags are those of ui.
+type uiFlags struct {
+	socket string
+	noOpen bool
+	first  string // the page to begin with
+}
 
-// tellUI opens a browser, or says where the console is.
-func (c *console) tellUI(ctx context.Context, b *bridge.Bridge, fl *uiFlags) {
-	address := b.URL()
-	if !fl.noOpen && !c.json {
-		if err := browseTo(ctx, address); err == nil {
-			c.note("The console is open in your browser. If it is not: %s (once, within a minute)", b.URL())
-			c.note("Code, should it ask for one: %s. Ctrl-C ends the console.", b.Code())
-			return
+func newUI(c *console, of pagesOf) *cobra.Command {
+	var fl uiFlags
+	cmd := &cobra.Command{
+		Use:   "ui",
+		Short: "Open the console in the browser",
+		Long: `Serve the console to the browser of this user on this machine, and open it. It has
+the rights of this user and no more, and ends with Ctrl-C or 10 minutes after it
+was last used. What it is asked to change is told on the error output.
+
+The address is good once and for a minute. Connections of other users are closed.
+Where the system does not say whose a connection is, the page asks for the code
+that is printed here. When the console of this user runs already, this command
+opens that one and ends (on Windows each start is one of its own).
+
+Over ssh: 'ingot ui --no-open' there, 'ssh -L PORT:127.0.0.1:PORT' here with the
+port of the address, and that address in the browser here.`,
+		Example: `  ingot ui
+  ingot ui --no-open
+  ingot ui --no-open --json`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.ui(cmd.Context(), &fl, of) },
+	}
+	cmd.Flags().BoolVar(&fl.noOpen, "no-open", false, "print the address instead of opening the browser")
+	addSocket(cmd.Flags(), &fl.socket)
+	return cmd
+}
+
+func (c *console) ui(ctx context.Context, fl *uiFlags, of pagesOf) error {
+	folder, err := bridge.Folder()
+	if err != nil {
+		return fmt.Errorf("folder of the console: %w", err)
+	}
+	place, err := bridge.Take(folder, placeName(fl.socket))
+	if err != nil {
+		return err
+	}
+	if place.Running() {
+		invitation, err := place.Ask(ctx)
+		if err != nil {
+			return err
+		}
+		return c.showUI(invitation, fl, true)
+	}
+	return c.serveUI(ctx, fl, place, of)
+}
+
+// placeName keeps consoles of different services apart.
+func placeName(socket string) string {
+	if socket == service.DefaultSocket {
+		return "ui"
+	}
+	sum := sha256.Sum256([]byte(absolute(socket)))
+	return "ui-" + hex.EncodeToString(sum[:8])
+}
+
+// serveUI is the bridge, until it is idle or interrupted.
+func (c *console) serveUI(ctx context.Context, fl *uiFlags, place *bridge.Place, of pagesOf) error {
+	log := c.uiLog()
+	who := "?"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	next, err := of(fl.socket, who, log)
+	if err != nil {
+		return fmt.Errorf("pages of the console: %w", err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("address for the console: %w", err)
+	}
+	host, err := bridge.Host(place.Label, l.Addr())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	b := bridge.New(bridge.Options{Next: next, Host: host, User: who, First: fl.first, Log: log})
+	return c.together(ctx, b, l, place, fl)
+}
+
+// together serves pages and invitations; when one of the two ends, so does the other.
+func (c *console) together(ctx context.Context, b *bridge.Bridge, l net.Listener, place *bridge.Place, fl *uiFlags) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 2)
+	go func() { defer stop(); ended <- b.Serve(ctx, l) }()
+	go func() { defer stop(); ended <- place.Answer(ctx, b.Invite) }()
+	err := c.showUI(b.Invite(), fl, false)
+	if err != nil {
+		stop()
+	}
+	return errors.Join(err, <-ended, <-ended)
+}
+
+func (c *console) uiLog() *slog.Logger {
+	if c.json {
+		return slog.New(slog.NewJSONHandler(c.errs, nil))
+	}
+	return slog.New(slog.NewTextHandler(c.errs, nil))
+}
+
+// showUI opens the browser or says where the console is. An address with a
+// ticket is only shown where it was not used to open the browser.
+func (c *console) showUI(v bridge.Invitation, fl *uiFlags, running bool) error {
+	url := v.URL
+	if !fl.noOpen {
+		if err := openBrowser(v.URL); err != nil {
+			c.note("No browser could be opened (%v).", err)
+		} else {
+			url = v.Address
 		}
 	}
 	if c.json {
-		_ = c.emit(map[string]string{"status": "serving", "url": address, "address": b.Address(), "code": b.Code()})
-		return
+		return c.emit(struct {
+			URL     string `json:"url"`
+			Code    string `json:"code"`
+			Running bool   `json:"running"` // another process serves it
+		}{url, v.Code, running})
 	}
-	c.note("The console: %s", address)
-	c.note("This works once and within a minute. Later, or from elsewhere: %s with the code %s. Ctrl-C ends the console.", b.Address(), b.Code())
+	c.note("The console: %s\nCode, should the page ask for one: %s-%s", url, v.Code[:4], v.Code[4:])
+	if !running {
+		c.note("It ends with Ctrl-C, or 10 minutes after it was last used.")
+	}
+	return nil
 }
 
-// browseTo has the desktop open an address.
-func browseTo(ctx context.Context, address string) error {
-	if runtime.GOOS == "windows" {
-		return exec.CommandContext(ctx, filepath.Join(os.Getenv("SystemRoot"), "System32", "rundll32.exe"), "url.dll,FileProtocolHandler", address).Run()
+// startBrowser starts a program that may well stay as long as the browser does.
+func startBrowser(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
 	}
-	return exec.CommandContext(ctx, "xdg-open", address).Run()
+	go func() { _ = cmd.Wait() }() // its end says nothing of the page
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -195,9 +194,6 @@ func (c *Console) role(ctx context.Context) (role service.Role, lent string) {
 	return s.Role, lent
 }
 
-// pathSegment is a name as a part of an address.
-func pathSegment(name string) string { return url.PathEscape(name) }
-
 // nowhere answers for an address that leads nowhere.
 func (c *Console) nowhere(w http.ResponseWriter, r *http.Request) {
 	c.show(w, r, http.StatusNotFound, "trouble", &Page{Title: "Not found", Body: trouble{
@@ -222,7 +218,10 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, nav string, err e
 		t.Fix = "Start it: sudo ingot service install"
 	case errors.Is(err, service.ErrForbidden):
 		t.Say, status = "This is not yours to see or do.", http.StatusForbidden
-		t.Fix = "\"Unlock changes\", at the side, asks an administrator for the right."
+		t.Fix = "Have the administrator put you into the group of the service: sudo usermod -aG ingot " + view.Text(c.User)
+		if p != nil { // the service knows the user
+			t.Fix = "\"Unlock changes\", at the side, asks an administrator for the right."
+		}
 	}
 	c.show(w, r, status, "trouble", &Page{Title: "Trouble", Nav: nav, Body: t})
 }
@@ -242,7 +241,22 @@ func (c *Console) routes() {
 	if c.Service != nil {
 		c.serviceRoutes()
 		c.restoreRoutes()
+		c.unlockRoutes()
 		c.wizardRoutes()
 	}
 	c.mux.HandleFunc("/", c.nowhere)
+}
+
+// serviceRoutes are the pages over what the service tells.
+func (c *Console) serviceRoutes() {
+	for pattern, page := range map[string]http.HandlerFunc{
+		"GET /{$}": c.overviewPage, "GET /events": c.events, "GET /disks": c.disksPage, "GET /settings": c.settingsPage,
+		"GET /backups": c.backupsPage, "GET /backups/{name}": c.backupPage,
+		"GET /activity": c.activityPage, "GET /activity/{id}": c.runPage,
+		"GET /jobs/{id}": c.jobPage, "GET /jobs/{id}/cancel": c.askCancel,
+		"POST /backups/{name}/run": c.runBackup, "POST /backups/{name}/pause": c.holdBackup(true), "POST /backups/{name}/resume": c.holdBackup(false),
+		"POST /jobs/{id}/cancel": c.cancelJob,
+	} {
+		c.mux.HandleFunc(pattern, page)
+	}
 }

@@ -15,7 +15,15 @@ import (
 var drawing = template.FuncMap{
 	"mark": func(kind string) template.HTML { return drawMark(kind, 18) }, "markBig": func(kind string) template.HTML { return drawMark(kind, 34) },
 	"icon": icon, "strip": strip, "bar": bar, "bytes": size, "when": when, "rfc": func(t time.Time) string { return t.Format(time.RFC3339) },
-	"add": func(a, b int) int { return a + b }, "plain": view.Text, "list": func(a ...any) []any { return a },
+	"add": func(a, b int) int { return a + b }, "list": func(a ...any) []any { return a },
+	"word": func(is bool, yes, no string) string {
+		if is {
+			return yes
+		}
+		return no
+	},
+	"text": view.Text, "pct": func(v float64) string { return fmt.Sprintf("%.2f%%", v) }, "kind": view.Kind,
+	"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 }
 
 // size is a number of bytes as people read it.

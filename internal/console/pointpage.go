@@ -53,7 +53,7 @@ func (c *Console) pointPage(w http.ResponseWriter, r *http.Request, p place) {
 		}
 	}
 	if c.Service != nil && b.Facts != nil && b.Facts.Wrong == "" && b.Facts.Encrypt == "" {
-		b.Restore = (&choice{place: place{Folder: p.Folder, File: p.File}}).address("disk")
+		b.Restore = (&restoreChoice{place: place{Folder: p.Folder, File: p.File}}).address("disk")
 	}
 	if b.Facts == nil || b.Facts.Wrong == "" {
 		b.Commands = commands(p)

@@ -29,13 +29,13 @@ func (c *Console) restoreRoutes() {
 	})
 	for _, s := range []struct {
 		pattern string
-		page    func(http.ResponseWriter, *http.Request, *choice)
+		page    func(http.ResponseWriter, *http.Request, *restoreChoice)
 	}{
 		{"GET /restore/disk", c.restoreDisk}, {"GET /restore/layout", c.restoreLayout}, {"GET /restore/options", c.restoreOptions},
 		{"GET /restore/confirm", c.restoreConfirm}, {"POST /restore/run", c.restoreRun},
 	} {
 		c.mux.HandleFunc(s.pattern, func(w http.ResponseWriter, r *http.Request) {
-			ch, err := choiceOf(r)
+			ch, err := restoreChoiceOf(r)
 			if err != nil {
 				c.fail(w, r, "points", err)
 				return
@@ -45,8 +45,8 @@ func (c *Console) restoreRoutes() {
 	}
 }
 
-// choice is what was chosen so far.
-type choice struct {
+// restoreChoice is what was chosen so far.
+type restoreChoice struct {
 	place
 	Target        string
 	Parts         []int // none means all
@@ -54,7 +54,7 @@ type choice struct {
 	Expect, Typed string
 }
 
-func choiceOf(r *http.Request) (*choice, error) {
+func restoreChoiceOf(r *http.Request) (*restoreChoice, error) {
 	p, err := placeOf(r)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func choiceOf(r *http.Request) (*choice, error) {
 	if p.File == "" {
 		return nil, errPlace
 	}
-	ch := &choice{place: place{Folder: p.Folder, File: p.File}, Target: r.FormValue("target"), Expect: r.FormValue("expect"), Typed: r.FormValue("typed")}
+	ch := &restoreChoice{place: place{Folder: p.Folder, File: p.File}, Target: r.FormValue("target"), Expect: r.FormValue("expect"), Typed: r.FormValue("typed")}
 	ch.Verify, ch.Check = r.FormValue("verify") == "yes", r.FormValue("check") == "yes"
 	if ch.Target != "" && !filepath.IsAbs(ch.Target) {
 		return nil, errors.New("name the target by its whole path")
@@ -78,14 +78,14 @@ func choiceOf(r *http.Request) (*choice, error) {
 }
 
 // errand is what the service is asked to do, or to foresee.
-func (ch *choice) errand() service.Errand {
+func (ch *restoreChoice) errand() service.Errand {
 	return service.Errand{
 		Verb: service.Restore, From: ch.image(), Target: ch.Target, Partitions: ch.Parts, Verify: ch.Verify, Check: ch.Check, Expect: ch.Expect,
 	}
 }
 
 // values are the choice in an address.
-func (ch *choice) values() url.Values {
+func (ch *restoreChoice) values() url.Values {
 	v := url.Values{"folder": {ch.Folder}, "file": {ch.File}}
 	if ch.Target != "" {
 		v.Set("target", ch.Target)
@@ -102,10 +102,12 @@ func (ch *choice) values() url.Values {
 	return v
 }
 
-func (ch *choice) address(step string) string { return "/restore/" + step + "?" + ch.values().Encode() }
+func (ch *restoreChoice) address(step string) string {
+	return "/restore/" + step + "?" + ch.values().Encode()
+}
 
 // Hidden are the fields of a form that keep what was chosen before.
-func (ch *choice) Hidden(but ...string) (out [][2]string) {
+func (ch *restoreChoice) Hidden(but ...string) (out [][2]string) {
 	v := ch.values()
 	for _, k := range []string{"folder", "file", "target", "number", "verify", "check"} {
 		if !slices.Contains(but, k) {
@@ -121,7 +123,7 @@ func (ch *choice) Hidden(but ...string) (out [][2]string) {
 type restorePage struct {
 	Steps  stepList
 	Image  string
-	Choice *choice
+	Choice *restoreChoice
 	Back   string
 	// Of the single steps:
 	Disks   []diskCard
@@ -149,7 +151,7 @@ type stepList struct {
 }
 
 // page makes what is the same on all steps.
-func (ch *choice) page(at int) *restorePage {
+func (ch *restoreChoice) page(at int) *restorePage {
 	links := []string{ch.place.at("/points/point"), ch.address("disk"), ch.address("layout"), ch.address("options"), ""}
 	for i := at; i < len(links); i++ {
 		links[i] = ""
@@ -175,7 +177,7 @@ type diskCard struct {
 const mostTargets = 24
 
 // restoreDisk is step 2: the disks of the machine, each with what a dry run says.
-func (c *Console) restoreDisk(w http.ResponseWriter, r *http.Request, ch *choice) {
+func (c *Console) restoreDisk(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
 	disks, err := c.Service.Disks(r.Context())
 	if err != nil {
 		c.fail(w, r, "points", err)
@@ -215,7 +217,7 @@ func holds(d *result.Disk) string {
 }
 
 // foreseen asks what the restore would do; what is in its way is the page's.
-func (c *Console) foreseen(w http.ResponseWriter, r *http.Request, ch *choice, p *restorePage) bool {
+func (c *Console) foreseen(w http.ResponseWriter, r *http.Request, ch *restoreChoice, p *restorePage) bool {
 	if ch.Target == "" {
 		http.Redirect(w, r, ch.address("disk"), http.StatusSeeOther)
 		return false
@@ -245,7 +247,7 @@ type partChoice struct {
 }
 
 // restoreLayout is step 3: which partitions, and how the disk will be.
-func (c *Console) restoreLayout(w http.ResponseWriter, r *http.Request, ch *choice) {
+func (c *Console) restoreLayout(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
 	p := ch.page(2)
 	all := *ch
 	all.Parts = nil
@@ -265,7 +267,7 @@ func (c *Console) restoreLayout(w http.ResponseWriter, r *http.Request, ch *choi
 }
 
 // restoreOptions is step 4. Both checks are proposed.
-func (c *Console) restoreOptions(w http.ResponseWriter, r *http.Request, ch *choice) {
+func (c *Console) restoreOptions(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
 	p := ch.page(3)
 	if c.foreseen(w, r, ch, p) {
 		c.showRestore(w, r, http.StatusOK, "options", p)
@@ -273,7 +275,7 @@ func (c *Console) restoreOptions(w http.ResponseWriter, r *http.Request, ch *cho
 }
 
 // restoreConfirm is step 5: what is lost, what is done, and the word to type.
-func (c *Console) restoreConfirm(w http.ResponseWriter, r *http.Request, ch *choice) {
+func (c *Console) restoreConfirm(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
 	p := ch.page(4)
 	if c.foreseen(w, r, ch, p) {
 		c.showRestore(w, r, http.StatusOK, "confirm", p)
@@ -283,7 +285,7 @@ func (c *Console) restoreConfirm(w http.ResponseWriter, r *http.Request, ch *cho
 // restoreRun begins the restore. The target is looked at anew: the word must be
 // of the disk that is there now, and the fingerprint the one that was shown. The
 // program compares it once more before it writes.
-func (c *Console) restoreRun(w http.ResponseWriter, r *http.Request, ch *choice) {
+func (c *Console) restoreRun(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
 	p := ch.page(4)
 	if !c.foreseen(w, r, ch, p) {
 		return

@@ -1,418 +1,227 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// rig is a bridge at work, before a console that notes what it is asked.
+// rig is a bridge that serves, with a clock that only the test moves.
 type rig struct {
-	*testing.T
-	b      *Bridge
-	addr   string
-	log    *lockedLog
-	mu     sync.Mutex
-	asked  []string
-	now    time.Time
-	cookie string
+	*Bridge
+	t       *testing.T
+	client  *http.Client
+	log     *lockedBuffer
+	now     atomic.Int64
+	changes atomic.Int32
+	last    atomic.Pointer[http.Request] // that Next saw
+	stop    context.CancelFunc
+	ended   chan error
 }
 
-type lockedLog struct {
+type lockedBuffer struct {
 	mu sync.Mutex
-	b  strings.Builder
+	b  bytes.Buffer
 }
 
-func (l *lockedLog) Write(p []byte) (int, error) {
+func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *lockedLog) String() string {
+func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
-func newRig(t *testing.T, change func(*Options)) *rig {
+// serve starts a rig; how, if any, changes the bridge before.
+func serve(t *testing.T, how func(*Bridge)) *rig {
 	t.Helper()
-	r := &rig{T: t, log: &lockedLog{}, now: time.Now()}
-	o := Options{
-		Host: "ingot-abcdefgh.localhost", Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Now: func() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now },
-		Next: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			r.mu.Lock()
-			r.asked = append(r.asked, q.Method+" "+q.URL.Path+q.Header.Get("Cookie"))
-			r.mu.Unlock()
-			if q.URL.Path == "/events" {
-				w.Header().Set("Content-Type", "text/event-stream")
-				_ = http.NewResponseController(w).Flush()
-				<-q.Context().Done()
-			}
-			fmt.Fprint(w, "console")
-		}),
-	}
-	if change != nil {
-		change(&o)
-	}
-	r.b = New(o)
-	l, err := Listen()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.addr = l.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	r.b.Attach(l)
-	go func() { ended <- r.b.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return r
-}
-
-func (r *rig) pass(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now = r.now.Add(d)
-}
-
-func (r *rig) heard() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.asked)
-}
-
-// send sends a request as a browser of our user would, but for change.
-func (r *rig) send(method, path, body string, change func(*http.Request)) *http.Response {
-	r.Helper()
-	q, err := http.NewRequestWithContext(r.Context(), method, "http://"+r.addr+path, strings.NewReader(body))
+	host, err := Host("ingot-test2345", l.Addr())
 	if err != nil {
-		r.Fatal(err)
+		t.Fatal(err)
 	}
-	q.Host = r.b.host
+	g := &rig{t: t, log: &lockedBuffer{}, ended: make(chan error, 1)}
+	g.now.Store(time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).UnixNano())
+	g.Bridge = New(Options{Next: http.HandlerFunc(g.next), Host: host, User: "tester",
+		Clock: func() time.Time { return time.Unix(0, g.now.Load()) }, Log: slog.New(slog.NewTextHandler(g.log, nil))})
+	if how != nil {
+		how(g.Bridge)
+	}
+	at := l.Addr().String()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp4", at)
+	}}
+	g.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	var ctx context.Context
+	ctx, g.stop = context.WithCancel(context.Background())
+	go func() { g.ended <- g.Serve(ctx, l) }()
+	t.Cleanup(func() { g.stop(); transport.CloseIdleConnections() })
+	return g
+}
+
+func (g *rig) pass(d time.Duration) { g.now.Add(int64(d)) }
+
+// next is a console: it changes with each POST and streams until it is told.
+func (g *rig) next(w http.ResponseWriter, r *http.Request) {
+	g.last.Store(r)
+	if r.Method == http.MethodPost {
+		g.changes.Add(1)
+	}
+	if r.URL.Path == "/events" {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return
+	}
+	fmt.Fprint(w, "the console")
+}
+
+// do asks; set are names and values of headers, Host and Cookie among them.
+func (g *rig) do(method, path, body string, set ...string) *http.Response {
+	g.t.Helper()
+	r, err := http.NewRequest(method, "http://"+g.Bridge.Host+path, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
 	if body != "" {
-		q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	if r.cookie != "" {
-		q.Header.Set("Cookie", r.b.sessions.cookie+"="+r.cookie)
-	}
-	q.Header.Set("Sec-Fetch-Site", "same-origin")
-	if change != nil {
-		change(q)
-	}
-	c := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	resp, err := c.Do(q)
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
-}
-
-// ticketOf is what is behind the # of the address.
-func (r *rig) ticketOf() string {
-	r.Helper()
-	_, t, ok := strings.Cut(r.b.URL(), "#")
-	if !ok || len(t) != 64 {
-		r.Fatalf("no ticket in %s", r.b.URL())
-	}
-	return t
-}
-
-// comeIn enters with a ticket.
-func (r *rig) comeIn() {
-	r.Helper()
-	resp := r.send("POST", "/enter", "ticket="+r.ticketOf(), nil)
-	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/" {
-		r.Fatalf("enter: %s", resp.Status)
-	}
-	for _, c := range resp.Cookies() {
-		if c.Name == r.b.sessions.cookie {
-			r.cookie = c.Value
-			if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
-				r.Errorf("%+v", c)
-			}
+	for i := 0; i < len(set); i += 2 {
+		if set[i] == "Host" {
+			r.Host = set[i+1]
+		} else {
+			r.Header.Set(set[i], set[i+1])
 		}
 	}
-	if r.cookie == "" {
-		r.Fatal("no cookie")
+	res, err := g.client.Do(r)
+	if err != nil {
+		g.t.Fatal(err)
 	}
+	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		res.Body = io.NopCloser(bytes.NewReader(text))
+	}
+	return res
 }
 
-func text(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+func text(res *http.Response) string {
+	b, _ := io.ReadAll(res.Body)
 	return string(b)
 }
 
-func TestATicketWorksOnceAndForAMinute(t *testing.T) {
-	r := newRig(t, nil)
-	if resp := r.send("GET", "/", "", nil); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(text(t, resp), `name="code"`) {
-		t.Errorf("without a session: %s", resp.Status)
+func (g *rig) want(res *http.Response, status int) *http.Response {
+	g.t.Helper()
+	if res.StatusCode != status {
+		g.t.Fatalf("%s %s: status %d, want %d: %s", res.Request.Method, res.Request.URL.Path, res.StatusCode, status, text(res))
 	}
-	first := r.ticketOf()
-	r.cookie = ""
-	if resp := r.send("POST", "/enter", "ticket="+first, nil); resp.StatusCode != http.StatusSeeOther {
-		t.Fatal(resp.Status)
-	}
-	for name, ticket := range map[string]string{"used": first, "none": "", "made up": strings.Repeat("0", 64)} {
-		if resp := r.send("POST", "/enter", "ticket="+ticket, nil); resp.StatusCode != http.StatusUnauthorized || len(resp.Cookies()) > 0 || !strings.Contains(text(t, resp), `name="code"`) {
-			t.Errorf("a ticket that is %s: %s", name, resp.Status)
-		}
-	}
-	late := r.ticketOf()
-	r.pass(ticketTime)
-	if resp := r.send("POST", "/enter", "ticket="+late, nil); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("after a minute: %s", resp.Status)
-	}
-	r.comeIn()
-	if resp := r.send("GET", "/", "", nil); resp.StatusCode != http.StatusOK || text(t, resp) != "console" {
-		t.Error(resp.Status)
-	}
-	if strings.Contains(r.log.String(), first) || strings.Contains(r.log.String(), late) || strings.Contains(r.log.String(), r.cookie) {
-		t.Errorf("the log has a secret:\n%s", r.log)
-	}
-	if resp := r.send("GET", "/enter?ticket="+r.ticketOf(), "", nil); len(resp.Cookies()) > 0 {
-		t.Error("a GET lets in")
-	}
+	return res
 }
 
-func TestCodes(t *testing.T) {
-	r := newRig(t, func(o *Options) {
-		o.Owner = func(netip.AddrPort, netip.AddrPort) (Owner, error) { return Owner{}, errors.New("a container") }
-	})
-	if resp := r.send("POST", "/enter", "ticket="+r.ticketOf(), nil); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a ticket from nobody knows whom: %s", resp.Status)
-	}
-	if resp := r.send("POST", "/enter", "code="+url.QueryEscape(" "+strings.ToLower(r.b.Code())), nil); resp.StatusCode != http.StatusSeeOther {
-		t.Errorf("the code: %s", resp.Status)
-	}
-	code := r.b.Code()
-	for range codeTries {
-		if resp := r.send("POST", "/enter", "code=AAAAAAA0", nil); resp.StatusCode != http.StatusUnauthorized {
-			t.Error(resp.Status)
-		}
-	}
-	if resp := r.send("POST", "/enter", "code="+code, nil); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the code after %d wrong ones: %s", codeTries, resp.Status)
-	}
+func (g *rig) post(field, value string) *http.Response {
+	g.t.Helper()
+	return g.do("POST", "/enter", url.Values{field: {value}}.Encode())
 }
 
-func TestSessionsEnd(t *testing.T) {
-	r := newRig(t, nil)
-	in := func() bool { return r.send("GET", "/x", "", nil).StatusCode == http.StatusOK }
-	r.comeIn()
-	for range 3 {
-		r.pass(r.b.opts.SessionIdle - time.Second)
-		if !in() {
-			t.Fatal("a session that is used ended")
-		}
-	}
-	r.pass(r.b.opts.SessionIdle)
-	if in() {
-		t.Error("an idle session goes on")
-	}
-	r.comeIn()
-	for range 26 {
-		r.pass(29 * time.Minute)
-		in()
-	}
-	if in() {
-		t.Error("a session of more than 12 hours goes on")
-	}
-	r.comeIn()
-	if resp := r.send("POST", "/leave", "", nil); resp.StatusCode != http.StatusSeeOther {
-		t.Error(resp.Status)
-	}
-	if in() {
-		t.Error("after leaving")
-	}
+// in begins a session and returns the header that shows it.
+func (g *rig) in() string {
+	g.t.Helper()
+	res := g.want(g.post("ticket", g.Ticket()), http.StatusSeeOther)
+	return strings.Split(res.Header.Get("Set-Cookie"), ";")[0]
 }
 
-// Rebinding: an address that resolves to us is not ours.
-func TestHostsThatAreNotOurs(t *testing.T) {
-	r := newRig(t, nil)
-	r.comeIn()
-	port := r.addr[strings.LastIndexByte(r.addr, ':'):]
-	for _, host := range []string{"evil.example", "evil.example" + port, r.addr, "127.0.0.1:1", "localhost" + port, "ingot-abcdefgh.localhost", "ingot-abcdefgh.localhost:1", "x.ingot-abcdefgh.localhost" + port} {
-		for _, what := range []string{"GET /", "POST /x", "GET /events", "GET /enter", "POST /enter"} {
-			method, path, _ := strings.Cut(what, " ")
-			if resp := r.send(method, path, "", func(q *http.Request) { q.Host = host }); resp.StatusCode != http.StatusMisdirectedRequest {
-				t.Errorf("%s for %s: %s", what, host, resp.Status)
-			}
+func TestTicketCountsOnceAndForAMinute(t *testing.T) {
+	g := serve(t, nil)
+	ticket := g.Ticket()
+	g.Code()
+	res := g.want(g.post("ticket", ticket), http.StatusSeeOther)
+	if to := res.Header.Get("Location"); to != "/" {
+		t.Errorf("entering leads to %q", to)
+	}
+	cookie := res.Header.Get("Set-Cookie")
+	for _, part := range []string{"ingot=", "; HttpOnly", "; SameSite=Strict", "; Path=/"} {
+		if !strings.Contains(cookie, part) {
+			t.Errorf("cookie %q lacks %q", cookie, part)
 		}
 	}
-	if n := r.heard(); n > 0 {
-		t.Errorf("the console heard of it: %q", r.asked)
+	g.want(g.do("GET", "/", "", "Cookie", strings.Split(cookie, ";")[0]), http.StatusOK)
+	again := g.want(g.post("ticket", ticket), http.StatusUnauthorized)
+	if !strings.Contains(text(again), `name="code"`) {
+		t.Error("the page has no field for the code")
 	}
-}
-
-// What pages of other origins can have a browser send.
-func TestRequestsOfOtherPages(t *testing.T) {
-	r := newRig(t, nil)
-	r.comeIn()
-	for name, c := range map[string]struct {
-		method, path string
-		headers      map[string]string
-	}{
-		"a form of another port":        {"POST", "/x", map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "http://ingot-abcdefgh.localhost:1"}},
-		"a form of another site":        {"POST", "/x", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}},
-		"an old browser's form":         {"POST", "/x", map[string]string{"Sec-Fetch-Site": "", "Origin": "http://evil.example"}},
-		"a sandboxed page's form":       {"POST", "/x", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "null"}},
-		"an image":                      {"GET", "/x", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}},
-		"an image on the first page":    {"GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}},
-		"a frame":                       {"GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}},
-		"a link to a page within":       {"GET", "/x", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}},
-		"a script of another port":      {"GET", "/x", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}},
-		"a login form of somebody else": {"POST", "/enter", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}},
-	} {
-		resp := r.send(c.method, c.path, "", func(q *http.Request) {
-			q.Header.Del("Sec-Fetch-Site")
-			for k, v := range c.headers {
-				if v != "" {
-					q.Header.Set(k, v)
-				}
-			}
-		})
-		if resp.StatusCode != http.StatusForbidden || resp.Header.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s: %s", name, resp.Status)
-		}
-	}
-	if n := r.heard(); n > 0 {
-		t.Errorf("the console heard of it: %q", r.asked)
-	}
-	for _, method := range []string{"PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
-		if resp := r.send(method, "/x", "", nil); resp.StatusCode != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %s", method, resp.Status)
-		}
-	}
-	// A link to the first page is what may come from anywhere.
-	if resp := r.send("GET", "/", "", func(q *http.Request) {
-		q.Header.Set("Sec-Fetch-Site", "cross-site")
-		q.Header.Set("Sec-Fetch-Mode", "navigate")
-		q.Header.Set("Sec-Fetch-Dest", "document")
-	}); resp.StatusCode != http.StatusOK {
-		t.Error(resp.Status)
-	}
-}
-
-func TestHeadersAndLimits(t *testing.T) {
-	r := newRig(t, nil)
-	r.comeIn()
-	for _, path := range []string{"/", "/enter", "/enter/enter.js", "/enter/enter.css"} {
-		resp := r.send("GET", path, "", nil)
-		for _, h := range headers {
-			if resp.Header.Get(h[0]) != h[1] {
-				t.Errorf("%s: %s is %q", path, h[0], resp.Header.Get(h[0]))
-			}
-		}
-		if body := text(t, resp); resp.StatusCode != http.StatusOK || strings.Contains(body, "<style") || strings.Contains(body, " style=") || strings.Contains(body, "onclick") {
-			t.Errorf("%s: %s", path, resp.Status)
-		}
-	}
-	for _, h := range []string{"default-src 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "form-action 'self'"} {
-		if !strings.Contains(headers[0][1], h) {
-			t.Errorf("the policy has no %s", h)
-		}
-	}
-	large := httptest.NewRequest("POST", "http://"+r.b.host+"/x", strings.NewReader(strings.Repeat("x", maxBody+1)))
-	w := httptest.NewRecorder()
-	if r.b.ServeHTTP(w, large); w.Code != http.StatusRequestEntityTooLarge {
-		t.Error(w.Code)
-	}
-	for i := range maxStreams + 1 {
-		resp := r.send("GET", "/events", "", func(q *http.Request) { q.Header.Set("Accept", "text/event-stream") })
-		if want := map[bool]int{true: http.StatusTooManyRequests, false: http.StatusOK}[i == maxStreams]; resp.StatusCode != want {
-			t.Errorf("stream %d: %s", i+1, resp.Status)
-		}
-	}
-	for _, a := range r.asked {
-		if strings.Contains(a, r.cookie) {
-			t.Error("the console sees the cookie")
+	late, good := g.Ticket(), g.Ticket()
+	g.pass(59 * time.Second)
+	g.want(g.post("ticket", good), http.StatusSeeOther)
+	g.pass(time.Second)
+	g.want(g.post("ticket", late), http.StatusUnauthorized)
+	g.want(g.do("POST", "/enter?ticket="+g.Ticket(), "a=b"), http.StatusUnauthorized)
+	for _, secret := range []string{ticket, late, good, strings.TrimPrefix(strings.Split(cookie, ";")[0], "ingot=")} {
+		if strings.Contains(g.log.String(), secret) {
+			t.Error("a secret is in the log")
 		}
 	}
 }
 
-func TestTheBridgeEndsWhenNobodyIsThere(t *testing.T) {
-	b := New(Options{Host: "ingot-abcdefgh.localhost", Next: http.NotFoundHandler(), Idle: 50 * time.Millisecond})
-	l, err := Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Serve(t.Context(), l); err != nil {
-		t.Error(err)
-	}
+// curl asks as another user, with everything that would let the own one in.
+func (g *rig) curl(uid uint32, cookie string, args ...string) (string, error) {
+	_, port, _ := strings.Cut(g.Bridge.Host, ":")
+	all := append([]string{"-sS", "-m", "20", "--noproxy", "*", "--resolve", g.Bridge.Host + ":127.0.0.1", "--connect-to", "::127.0.0.1:" + port,
+		"-o", "/dev/null", "-w", "%{http_code}", "-H", "Cookie: " + cookie}, args...)
+	cmd := exec.Command("curl", all...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	cmd.Dir = "/"
+	out, err := cmd.Output()
+	return string(out), err
 }
 
-// Another user of the machine gets nowhere, whatever they know: their connection
-// is closed. A process of theirs tries.
-func TestAnotherUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test needs to be root")
-	}
-	r := newRig(t, nil)
-	r.comeIn()
-	before := r.log.String()
-	curl := func(uid uint32, args ...string) (string, error) {
-		cmd := exec.Command("curl", append([]string{"-sS", "-o", "-", "-w", "%{http_code}", "--max-time", "10", "-H", "Host: " + r.b.host}, args...)...)
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	if out, err := curl(0, "-b", r.b.sessions.cookie+"="+r.cookie, "http://"+r.addr+"/mine"); err != nil || !strings.Contains(out, "console") {
-		t.Fatalf("our own user: %v %s (is the package curl there?)", err, out)
-	}
-	heard := r.heard()
-	for name, args := range map[string][]string{
-		"a cookie": {"-b", r.b.sessions.cookie + "=" + r.cookie, "http://" + r.addr + "/"},
-		"a ticket": {"-d", "ticket=" + r.ticketOf(), "http://" + r.addr + "/enter"},
-		"the code": {"-d", "code=" + r.b.Code(), "http://" + r.addr + "/enter"},
-		"nothing":  {"http://" + r.addr + "/enter"},
-	} {
-		if out, err := curl(54321, args...); err == nil || !strings.Contains(out, "000") {
-			t.Errorf("another user with %s: %v %s", name, err, out)
+func TestOtherUserIsClosed(t *testing.T) {
+	g := serve(t, nil)
+	cookie, ticket := g.in(), g.Ticket()
+	before := strings.Count(g.log.String(), "session begins")
+	for _, args := range [][]string{{g.Address()}, {"--data-urlencode", "ticket=" + ticket, g.Address() + "enter"}, {g.Address() + "enter"}} {
+		if out, err := g.curl(12345, cookie, args...); err == nil || out != "000" {
+			t.Errorf("another user got %q (%v)", out, err)
 		}
 	}
-	if r.heard() != heard {
-		t.Errorf("the console heard of it: %q", r.asked)
+	if n := strings.Count(g.log.String(), "session begins"); n != before {
+		t.Error("a session of another user is in the log")
 	}
-	if log := strings.TrimPrefix(r.log.String(), before); strings.Contains(log, "session began") || strings.Count(log, "another user was closed") != 4 {
-		t.Errorf("the log says:\n%s", log)
+	if n := strings.Count(g.log.String(), "connection of another user closed"); n != 3 {
+		t.Errorf("%d connections closed, want 3", n)
+	}
+	// The same commands are good for the own user: it was not they that failed.
+	if out, err := g.curl(0, cookie, g.Address()); out != "200" {
+		t.Errorf("the own user got %q: %v", out, err)
+	}
+	if out, err := g.curl(0, cookie, "--data-urlencode", "ticket="+ticket, g.Address()+"enter"); out != "303" {
+		t.Errorf("the own user got %q: %v", out, err)
 	}
 }
 
-func TestOwnerOfAConnection(t *testing.T) {
-	l, err := Listen()
+// TestConnectionThatIsClosedIsNobodys: the kernel names user 0 for a socket
+// that its process has closed; sent by another user it must not count as root's.
+func TestConnectionThatIsClosedIsNobodys(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,67 +230,256 @@ func TestOwnerOfAConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := l.Accept()
+	end, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	client, server := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort(l.Addr().String())
-	if o, err := ownerOf(client, server); err != nil || !o.Known || !o.Same {
-		t.Errorf("%+v, %v", o, err)
+	defer end.Close()
+	if got := ownerOf(end); got != ours {
+		t.Errorf("open connection: %d, want ours", got)
 	}
-	if o, err := ownerOf(netip.AddrPortFrom(client.Addr(), client.Port()^1), server); err == nil || o.Known {
-		t.Errorf("a connection that is not: %+v, %v", o, err)
-	}
-	if o, err := ownerOf(netip.MustParseAddrPort("[::1]:80"), server); err == nil || o.Known {
-		t.Errorf("IPv6: %+v, %v", o, err)
-	}
-	if err := c.Close(); err != nil {
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	if o, err := ownerOf(client, server); err == nil && o.Known {
-		t.Errorf("nobody has it any more: %+v", o)
+	_ = c.Close()
+	if got := ownerOf(end); got == ours {
+		t.Error("a connection that was closed counts as the user's")
 	}
 }
 
-func FuzzDiagAnswer(f *testing.F) {
-	client, server := netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:80")
-	good := make([]byte, answerSize)
-	binary.NativeEndian.PutUint32(good, answerSize)
-	binary.NativeEndian.PutUint16(good[4:], sockDiagByFamily)
-	copy(good[headerSize+4:], diagID(client, server))
-	binary.NativeEndian.PutUint32(good[headerSize+4+idSize+12:], 1000)
-	binary.NativeEndian.PutUint32(good[headerSize+4+idSize+16:], 7)
-	f.Add(good)
-	f.Add(good[:headerSize])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		uid, err := diagAnswer(b, client, server)
-		if err == nil && uid != binary.NativeEndian.Uint32(b[headerSize+4+idSize+12:]) {
-			t.Errorf("%d of %x", uid, b)
+func TestReboundHostIsMisdirected(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	_, port, _ := strings.Cut(g.Bridge.Host, ":")
+	for _, host := range []string{"evil.example", "evil.example:" + port, "127.0.0.1:" + port, "127.0.0.1:1", "localhost:" + port,
+		strings.ToUpper(g.Bridge.Host), "x." + g.Bridge.Host, strings.TrimSuffix(g.Bridge.Host, ":"+port)} {
+		g.want(g.do("GET", "/", "", "Host", host, "Cookie", cookie), http.StatusMisdirectedRequest)
+		g.want(g.do("GET", "/enter", "", "Host", host), http.StatusMisdirectedRequest)
+		g.want(g.do("POST", "/change", "a=b", "Host", host, "Cookie", cookie, "Origin", "http://"+host), http.StatusMisdirectedRequest)
+		g.want(g.do("POST", "/enter", "ticket="+g.Ticket(), "Host", host), http.StatusMisdirectedRequest)
+		g.want(g.do("GET", "/events", "", "Host", host, "Cookie", cookie, "Accept", "text/event-stream"), http.StatusMisdirectedRequest)
+	}
+	if g.changes.Load() != 0 || g.last.Load() != nil {
+		t.Error("a request with another host came through")
+	}
+}
+
+func TestForeignRequestsAreForbidden(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	bad := [][]string{
+		{"POST", "/change", "Sec-Fetch-Site", "same-site", "Origin", "http://ingot-test2345.localhost:1"}, // a form from another port
+		{"POST", "/change", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Origin", "https://evil.example"},
+		{"POST", "/change", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"POST", "/enter", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"POST", "/leave", "Sec-Fetch-Site", "same-site"},
+		{"POST", "/change", "Origin", "http://ingot-test2345.localhost:1"}, // a browser that says less
+		{"POST", "/change", "Origin", "null"},
+		{"GET", "/change", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"},
+		{"GET", "/", "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"GET", "/", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, // framed
+		{"GET", "/points", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"GET", "/events", "Sec-Fetch-Site", "same-site", "Accept", "text/event-stream"},
+		{"GET", "/", "Sec-Fetch-Site", "nonsense"},
+	}
+	for _, c := range bad {
+		body := ""
+		if c[0] == "POST" {
+			body = "code=x"
 		}
-	})
+		res := g.want(g.do(c[0], c[1], body, append(c[2:], "Cookie", cookie)...), http.StatusForbidden)
+		if res.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Error("a header of CORS")
+		}
+	}
+	if g.changes.Load() != 0 || g.last.Load() != nil {
+		t.Error("a foreign request came through")
+	}
+	for _, c := range [][]string{
+		{"POST", "/change", "Sec-Fetch-Site", "same-origin", "Origin", "null"},
+		{"GET", "/points", "Sec-Fetch-Site", "none"},
+		{"GET", "/", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+	} {
+		g.want(g.do(c[0], c[1], "", append(c[2:], "Cookie", cookie)...), http.StatusOK)
+	}
+	if n := g.changes.Load(); n != 1 {
+		t.Errorf("%d changes, want 1", n)
+	}
 }
 
-func TestLabels(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "new")
-	a, err := Label(dir)
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	answers := []*http.Response{
+		g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusOK), g.want(g.do("GET", "/", ""), http.StatusUnauthorized),
+		g.want(g.do("GET", "/enter", ""), http.StatusOK), g.want(g.do("GET", "/enter/enter.js", ""), http.StatusOK),
+		g.want(g.do("GET", "/enter/enter.css", ""), http.StatusOK), g.want(g.do("GET", "/", "", "Host", "x"), http.StatusMisdirectedRequest),
+		g.want(g.do("GET", "/", "", "Sec-Fetch-Site", "same-site"), http.StatusForbidden), g.want(g.do("PUT", "/", ""), http.StatusMethodNotAllowed),
+	}
+	want := map[string]string{
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+
+		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "no-referrer",
+		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store",
+		"Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=(), serial=()",
+	}
+	for _, res := range answers {
+		for name, value := range want {
+			if got := res.Header.Values(name); len(got) != 1 || got[0] != value {
+				t.Errorf("%s, status %d: %s is %q, want %q", res.Request.URL.Path, res.StatusCode, name, got, value)
+			}
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody-2), "Cookie", cookie), http.StatusOK)
+	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody), "Cookie", cookie), http.StatusRequestEntityTooLarge)
+	g.want(g.do("POST", "/change", "a="+strings.Repeat("x", maxBody)), http.StatusRequestEntityTooLarge) // before the session is looked at
+	g.want(g.do("GET", "/", "", "Cookie", cookie, "X", strings.Repeat("x", 32<<10)), http.StatusRequestHeaderFieldsTooLarge)
+	r, _ := http.NewRequest("POST", "http://"+g.Bridge.Host+"/change", io.MultiReader(strings.NewReader(strings.Repeat("x", maxBody+1)))) // of no stated size
+	r.Header.Set("Cookie", cookie)
+	res, err := g.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Label(dir); err != nil || again != a {
-		t.Errorf("%s, then %s, %v", a, again, err)
+	_ = res.Body.Close()
+	g.want(res, http.StatusRequestEntityTooLarge)
+	if n := g.changes.Load(); n != 1 {
+		t.Errorf("%d changes, want 1", n)
 	}
-	if other, err := Label(t.TempDir()); err != nil || other == a {
-		t.Errorf("%s, %v", other, err)
+}
+
+func TestSessionEnds(t *testing.T) {
+	g := serve(t, func(b *Bridge) { b.Idle = 24 * time.Hour })
+	cookie := g.in()
+	g.pass(29 * time.Minute)
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusOK)
+	g.pass(30 * time.Minute)
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusUnauthorized)
+	cookie = g.in()
+	for range 47 { // 11 h 45 min
+		g.pass(15 * time.Minute)
+		g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusOK)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "host"), []byte("evil.example\n"), 0o600); err != nil {
+	g.pass(15 * time.Minute)
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusUnauthorized)
+	cookie = g.in()
+	g.want(g.do("GET", "/leave", "", "Cookie", cookie), http.StatusMethodNotAllowed)
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusOK)
+	g.want(g.do("POST", "/leave", "", "Cookie", cookie), http.StatusSeeOther)
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusUnauthorized)
+	g.want(g.do("GET", "/", "", "Cookie", g.in()+"; ingot=x"), http.StatusUnauthorized)
+}
+
+func TestCodeHasFiveTries(t *testing.T) {
+	g := serve(t, nil)
+	g.want(g.post("code", ""), http.StatusUnauthorized) // there is none yet
+	code := g.Code()
+	if len(code) != 8 {
+		t.Errorf("code %q", code)
+	}
+	for range 4 {
+		g.want(g.post("code", "WRONG000"), http.StatusUnauthorized)
+	}
+	g.want(g.post("code", strings.ToLower(code[:4]+" "+code[4:])), http.StatusSeeOther)
+	g.want(g.post("code", code), http.StatusUnauthorized) // once
+	code = g.Code()
+	for range 5 {
+		g.want(g.post("code", "WRONG000"), http.StatusUnauthorized)
+	}
+	if page := text(g.want(g.post("code", code), http.StatusUnauthorized)); strings.Contains(page, `name="code"`) {
+		t.Error("after 5 tries there is still a field")
+	}
+}
+
+func TestUnknownUserNeedsTheCode(t *testing.T) {
+	var answer atomic.Int32
+	answer.Store(int32(ours))
+	g := serve(t, func(b *Bridge) { b.owner = func(net.Conn) owner { return owner(answer.Load()) } })
+	known := g.in()
+	g.client.CloseIdleConnections()
+	answer.Store(int32(unknown))
+	g.want(g.do("GET", "/", "", "Cookie", known), http.StatusUnauthorized)
+	code, ticket := g.Code(), g.Ticket()
+	if page := text(g.want(g.post("ticket", ticket), http.StatusUnauthorized)); !strings.Contains(page, `name="code"`) {
+		t.Error("the page has no field for the code")
+	}
+	g.want(g.post("code", code), http.StatusSeeOther)
+	g.client.CloseIdleConnections()
+	answer.Store(int32(ours))
+	g.want(g.post("ticket", ticket), http.StatusUnauthorized) // it was shown once
+}
+
+func TestStreams(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	var streams []*http.Response
+	for range maxStreams {
+		streams = append(streams, g.want(g.do("GET", "/events", "", "Cookie", cookie, "Accept", "text/event-stream"), http.StatusOK))
+	}
+	g.want(g.do("GET", "/events", "", "Cookie", cookie, "Accept", "text/event-stream"), http.StatusTooManyRequests)
+	g.pass(time.Hour) // a stream is use
+	if g.idle() {
+		t.Error("idle with streams open")
+	}
+	g.want(g.do("GET", "/", "", "Cookie", cookie), http.StatusOK)
+	other := g.want(g.do("GET", "/events", "", "Cookie", g.in(), "Accept", "text/event-stream"), http.StatusOK)
+	g.want(g.do("POST", "/leave", "", "Cookie", cookie), http.StatusSeeOther)
+	for _, s := range streams {
+		_ = text(s) // ends
+	}
+	g.pass(12 * time.Hour)
+	g.endSessions(g.over)
+	_ = text(other)
+}
+
+func TestBridgeEnds(t *testing.T) {
+	g := serve(t, func(b *Bridge) { b.Idle = time.Second })
+	g.in()
+	g.pass(time.Second)
+	if err := <-g.ended; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	g = serve(t, nil)
+	g.in()
+	g.stop()
+	if err := <-g.ended; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if mended, err := Label(dir); err != nil || !labelShape.MatchString(mended) {
-		t.Errorf("%s, %v", mended, err)
+	if g.Serve(t.Context(), l) == nil {
+		t.Error("served on all addresses")
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(filepath.Join(dir, "host"), &st); err != nil || st.Mode&0o777 != 0o600 {
-		t.Errorf("%o, %v", st.Mode, err)
+}
+
+func TestNextLearnsNoSecretAndChangesAreLogged(t *testing.T) {
+	g := serve(t, nil)
+	cookie := g.in()
+	g.want(g.do("POST", "/change?secret=1", "a=b", "Cookie", cookie+"; theme=dark"), http.StatusOK)
+	if got := g.last.Load().Header.Get("Cookie"); got != "theme=dark" {
+		t.Errorf("the console sees the cookie %q", got)
+	}
+	if log := g.log.String(); !strings.Contains(log, "user=tester session=1 method=POST path=/change status=200") || strings.Contains(log, "secret") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+func TestPagesObeyTheirOwnPolicy(t *testing.T) {
+	g := serve(t, nil)
+	g.Code()
+	page := text(g.do("GET", "/enter", ""))
+	for _, no := range []string{"<style", "style=", "onclick", "javascript:", "<script>"} {
+		if strings.Contains(page, no) {
+			t.Errorf("the page has %q", no)
+		}
+	}
+	if kind := g.do("GET", "/enter/enter.js", "").Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/javascript") {
+		t.Errorf("the module is %q", kind)
 	}
 }

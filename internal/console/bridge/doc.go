@@ -1,23 +1,25 @@
-// Package bridge lets one user's own browser, and nothing else, reach the pages
-// of the console. It is an ordinary process of that user, on the loopback
-// address.
+// Package bridge lets the browser of one user, and of nobody else, into the
+// console: it stands between the loopback address and a handler that need not
+// know who asks.
 //
-// In words: every connection is first matched to a user by asking the kernel who
-// owns its other end; one that is not of the bridge's own user is closed. Then a
-// request has to be of a bearable size, name exactly our host, come from our own
-// pages (net/http.CrossOriginProtection and the fetch metadata), and belong to a
-// session. Only then the handler of the console sees it, and every answer has
-// the headers that forbid a browser what our pages do not need.
+// Serve accepts connections on 127.0.0.1. Of each the kernel is asked whose the
+// other end is (Linux: inet_diag by the exact pair of addresses; Windows: the
+// table of TCP connections and the token of the process); that of another user
+// is closed before a byte of it is read. Each request then passes, in this order: method and
+// size, the Host, http.CrossOriginProtection, Sec-Fetch-Site, the session. Only
+// then Next sees it.
 //
-// A session begins with a ticket, which works once and for a minute: it reaches
-// the browser in the fragment of an address, which browsers send to nobody, and
-// comes back in the body of a POST. Where the kernel cannot say who has
-// connected, a ticket is no use, and the code that the terminal shows is asked
-// for instead.
+// A session begins with a ticket (256 bits, once, for 60 s), which the page
+// /enter takes out of the fragment of its address and posts: the ticket is in no
+// request line, log or Referer. Where the kernel does not say whose a connection
+// is, tickets are worth nothing and the code counts that the terminal shows (5
+// tries, once). A session that began on a connection known to be the user's is
+// not accepted on one that is not known. Sessions live in memory.
 //
-//   - bridge.go: the order of the checks, headers. session.go: tickets, codes,
-//     sessions. enter.go: the way in and out. peer_*.go: who has connected.
-//     label.go: the host name, another one for each user.
+// Take finds the bridge that the same user runs already, over a socket in a
+// folder that only the user may enter. On Windows it finds none: each start is a
+// bridge of its own.
 //
-// What it does not promise: to keep out who already is this user, or root.
+// It does not judge what the user may do (the service does), protect from
+// programs of the same user, or hold a connection to anything but the browser.
 package bridge

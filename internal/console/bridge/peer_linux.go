@@ -4,104 +4,143 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Numbers of sock_diag(7) and linux/inet_diag.h.
+// Sizes and places of struct inet_diag_req_v2 and inet_diag_msg
+// (linux/inet_diag.h), with the header of netlink before them.
 const (
-	sockDiagByFamily = 20
-	headerSize       = 16 // struct nlmsghdr
-	idSize           = 48 // struct inet_diag_sockid
-	requestSize      = headerSize + 8 + idSize
-	answerSize       = headerSize + 4 + idSize + 20 // struct inet_diag_msg
+	diagHeader  = unix.SizeofNlMsghdr
+	diagRequest = diagHeader + 56
+	diagMessage = 72
+	diagID      = 4 // in the message; in the request at 8
+	established = 1 // TCP_ESTABLISHED
+	overflowUID = 65534
 )
 
-// ownerOf asks the kernel for the socket at the other end of a connection, by
-// its exact addresses: sock_diag(7).
-func ownerOf(client, server netip.AddrPort) (Owner, error) {
-	if !client.Addr().Unmap().Is4() || !server.Addr().Unmap().Is4() {
-		return Owner{}, fmt.Errorf("%s is no IPv4 address", client)
+var errNoSocket = errors.New("the kernel knows no such connection")
+
+// diagnosis is what the kernel says of a socket.
+type diagnosis struct {
+	state      uint8
+	uid, inode uint32
+}
+
+// ownerOf asks whose socket is at the other end.
+func ownerOf(c net.Conn) owner {
+	local, remote, ok := ends(c)
+	if !ok {
+		return unknown
 	}
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
+	if !local.Addr().IsLoopback() {
+		return other
+	}
+	d, err := diagnose(local, remote)
 	if err != nil {
-		return Owner{}, fmt.Errorf("ask the kernel whose a connection is: %w", err)
+		return unknown
+	}
+	return d.owner(os.Geteuid())
+}
+
+// owner judges a socket. One that its process has closed already belongs to
+// nobody, and the kernel says 0 for its user: that must not count as root.
+func (d diagnosis) owner(uid int) owner {
+	switch {
+	case d.state != established || d.inode == 0 || int(d.uid) != uid:
+		return other
+	case d.uid == overflowUID:
+		return unknown // any user that this user namespace has no number for
+	}
+	return ours
+}
+
+// diagnose asks inet_diag (sock_diag(7)) for the socket of exactly these ends.
+func diagnose(local, remote netip.AddrPort) (diagnosis, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return diagnosis{}, fmt.Errorf("socket of inet_diag: %w", err)
 	}
 	defer unix.Close(fd)
-	limit := unix.NsecToTimeval(int64(2 * time.Second))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return Owner{}, err
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+		return diagnosis{}, err
 	}
-	if err := unix.Sendto(fd, diagRequest(client, server), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return Owner{}, fmt.Errorf("ask the kernel whose a connection is: %w", err)
+	if err := unix.Sendto(fd, diagAsk(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return diagnosis{}, fmt.Errorf("ask inet_diag: %w", err)
 	}
-	answer := make([]byte, 8192)
-	n, from, err := unix.Recvfrom(fd, answer, 0)
+	var answer [8192]byte
+	n, from, err := unix.Recvfrom(fd, answer[:], 0)
 	if err != nil {
-		return Owner{}, fmt.Errorf("hear from the kernel whose a connection is: %w", err)
+		return diagnosis{}, fmt.Errorf("answer of inet_diag: %w", err)
 	}
-	if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
-		return Owner{}, errors.New("somebody other than the kernel has answered")
+	if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 {
+		return diagnosis{}, errors.New("answer of inet_diag: not from the kernel")
 	}
-	uid, err := diagAnswer(answer[:n], client, server)
-	if err != nil {
-		return Owner{}, err
-	}
-	return Owner{Known: true, Same: int(uid) == os.Geteuid()}, nil
+	return parseDiag(answer[:n], local, remote)
 }
 
-// diagID is the struct inet_diag_sockid of the client's socket: its own address
-// is the source.
-func diagID(client, server netip.AddrPort) []byte {
-	b := make([]byte, idSize)
-	binary.BigEndian.PutUint16(b[0:], client.Port())
-	binary.BigEndian.PutUint16(b[2:], server.Port())
-	c, s := client.Addr().Unmap().As4(), server.Addr().Unmap().As4()
-	copy(b[4:], c[:])
-	copy(b[20:], s[:])
-	for i := 40; i < idSize; i++ { // INET_DIAG_NOCOOKIE
-		b[i] = 0xFF
-	}
+// diagAsk is the request for one socket: no dump, and any cookie.
+func diagAsk(local, remote netip.AddrPort) []byte {
+	b := make([]byte, diagRequest)
+	binary.NativeEndian.PutUint32(b, diagRequest)
+	binary.NativeEndian.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
+	binary.NativeEndian.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	b[diagHeader] = unix.AF_INET
+	b[diagHeader+1] = unix.IPPROTO_TCP
+	binary.NativeEndian.PutUint32(b[diagHeader+4:], 1<<established)
+	putEnds(b[diagHeader+8:], local, remote)
+	binary.NativeEndian.PutUint64(b[diagHeader+8+40:], ^uint64(0)) // INET_DIAG_NOCOOKIE, twice
 	return b
 }
 
-// diagRequest asks for exactly one TCP socket.
-func diagRequest(client, server netip.AddrPort) []byte {
-	b := make([]byte, requestSize)
-	le := binary.NativeEndian
-	le.PutUint32(b[0:], requestSize)
-	le.PutUint16(b[4:], sockDiagByFamily)
-	le.PutUint16(b[6:], unix.NLM_F_REQUEST)
-	b[headerSize] = unix.AF_INET
-	b[headerSize+1] = unix.IPPROTO_TCP
-	le.PutUint32(b[headerSize+4:], 0xFFFFFFFF) // in any state
-	copy(b[headerSize+8:], diagID(client, server))
-	return b
+// putEnds writes the first 40 bytes of struct inet_diag_sockid.
+func putEnds(b []byte, local, remote netip.AddrPort) {
+	binary.BigEndian.PutUint16(b, local.Port())
+	binary.BigEndian.PutUint16(b[2:], remote.Port())
+	copy(b[4:], local.Addr().AsSlice())
+	copy(b[20:], remote.Addr().AsSlice())
 }
 
-// diagAnswer reads the user of the socket from an answer, which must be about
-// the socket that was asked for and about one that a process has.
-func diagAnswer(b []byte, client, server netip.AddrPort) (uid uint32, err error) {
-	le := binary.NativeEndian
-	if len(b) < headerSize || int(le.Uint32(b)) > len(b) {
-		return 0, errors.New("the answer of the kernel about a connection is cut short")
+// parseDiag reads the answer. It must be about exactly the ends asked for: the
+// kernel falls back to a socket that listens there.
+func parseDiag(b []byte, local, remote netip.AddrPort) (diagnosis, error) {
+	if len(b) < diagHeader {
+		return diagnosis{}, fmt.Errorf("answer of inet_diag: %d bytes", len(b))
 	}
-	if kind := le.Uint16(b[4:]); kind != sockDiagByFamily {
-		return 0, fmt.Errorf("the kernel does not know the connection (answer %d)", kind)
+	size := int64(binary.NativeEndian.Uint32(b))
+	if size < diagHeader || size > int64(len(b)) {
+		return diagnosis{}, fmt.Errorf("answer of inet_diag: says %d bytes of %d", size, len(b))
 	}
-	if len(b) < answerSize {
-		return 0, errors.New("the answer of the kernel about a connection is cut short")
+	kind, m := binary.NativeEndian.Uint16(b[4:]), b[diagHeader:size]
+	switch {
+	case kind == unix.NLMSG_ERROR:
+		return diagnosis{}, errNoSocket
+	case kind != unix.SOCK_DIAG_BY_FAMILY || len(m) < diagMessage:
+		return diagnosis{}, fmt.Errorf("answer of inet_diag: kind %d with %d bytes", kind, len(m))
+	case !sameEnds(m, local, remote):
+		return diagnosis{}, errNoSocket
 	}
-	id := b[headerSize+4:][:idSize]
-	if string(id[:36]) != string(diagID(client, server)[:36]) {
-		return 0, errors.New("the kernel has answered about another connection")
+	return diagnosis{state: m[1], uid: binary.NativeEndian.Uint32(m[64:]), inode: binary.NativeEndian.Uint32(m[68:])}, nil
+}
+
+// sameEnds compares; a socket of IPv6 says ::ffff:127.0.0.1.
+func sameEnds(m []byte, local, remote netip.AddrPort) bool {
+	id := m[diagID:]
+	if binary.BigEndian.Uint16(id) != local.Port() || binary.BigEndian.Uint16(id[2:]) != remote.Port() {
+		return false
 	}
-	tail := b[headerSize+4+idSize:]
-	if le.Uint32(tail[16:]) == 0 {
-		return 0, errors.New("no process has the other end of the connection any more") // no inode
+	return diagAddr(m[0], id[4:20]) == local.Addr() && diagAddr(m[0], id[20:36]) == remote.Addr()
+}
+
+func diagAddr(family uint8, b []byte) netip.Addr {
+	switch family {
+	case unix.AF_INET:
+		return netip.AddrFrom4([4]byte(b))
+	case unix.AF_INET6:
+		return netip.AddrFrom16([16]byte(b)).Unmap()
 	}
-	return le.Uint32(tail[12:]), nil
+	return netip.Addr{}
 }

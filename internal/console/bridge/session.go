@@ -1,149 +1,188 @@
 package bridge
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
-	"net/http"
-	"slices"
+	"encoding/base32"
+	"encoding/base64"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
-	ticketTime  = time.Minute
-	codeTries   = 5
-	mostTickets = 16
-	mostSession = 32
+	ticketLife = time.Minute
+	maxTickets = 16 // that wait; more makes the oldest worthless
+	codeTries  = 5
 )
 
-// sessions are who is in, and what lets others in. It is all in memory.
-type sessions struct {
-	opts   *Options
-	cookie string // its name
-	code   string // "" once it was tried too often
+// alphabet has no characters that are read as others: no I, L, O, U (Crockford).
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-	mu      sync.Mutex
-	tries   int
-	tickets []pass
-	open    []*session
+// digest is of a ticket or session: looking one up by it tells nothing by time.
+type digest [sha256.Size]byte
+
+func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+
+// doors are the ways in; Bridge.mu guards them.
+type doors struct {
+	tickets  map[digest]time.Time // when they were made
+	code     string               // "" when there is none
+	tries    int                  // left for the code
+	sessions map[digest]*session
+	count    int // of sessions so far
 }
 
-// pass is a ticket that was not used yet. Only its hash is kept.
-type pass struct {
-	sum   [sha256.Size]byte
-	until time.Time
-}
-
-// session is a browser that is in.
 type session struct {
-	sum         [sha256.Size]byte
-	began, last time.Time
-	streams     atomic.Int32
+	number      int // for the log: it is no secret
+	known       bool
+	began, used time.Time
+	active      int // requests under way
+	streams     int // of them, event streams
+	ctx         context.Context
+	end         context.CancelFunc
 }
 
-func (s *sessions) init(o *Options) {
-	s.opts = o
-	s.code = newCode()
-}
-
-// secret is 256 random bits.
 func secret() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // it never fails: crypto/rand ends the program instead
-	return hex.EncodeToString(b)
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// newCode is eight characters that are not taken for each other.
-func newCode() string {
-	const letters = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-	b := make([]byte, 8)
-	_, _ = rand.Read(b)
-	for i := range b {
-		b[i] = letters[b[i]%32]
-	}
-	return string(b)
+// word is 8 characters of 5 random bits.
+func word(alphabet string) string {
+	var b [5]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base32.NewEncoding(alphabet).EncodeToString(b[:])
 }
 
-// ticket makes one.
-func (s *sessions) ticket() string {
-	t := secret()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tickets = append(s.tickets, pass{sha256.Sum256([]byte(t)), s.opts.Now().Add(ticketTime)})
-	s.tickets = s.tickets[max(0, len(s.tickets)-mostTickets):]
-	return t
-}
-
-// useTicket says whether a ticket lets in; it does so once.
-func (s *sessions) useTicket(t string) bool {
-	sum := sha256.Sum256([]byte(t))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.tickets, func(p pass) bool { return subtle.ConstantTimeCompare(p.sum[:], sum[:]) == 1 })
-	if i < 0 {
-		return false
-	}
-	until := s.tickets[i].until
-	s.tickets = slices.Delete(s.tickets, i, i+1)
-	return s.opts.Now().Before(until)
-}
-
-// useCode says whether a code lets in. After too many wrong ones none does.
-func (s *sessions) useCode(code string) bool {
-	code = strings.ToUpper(strings.TrimSpace(code))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.code == "" || code == "" {
-		return false
-	}
-	if subtle.ConstantTimeCompare([]byte(code), []byte(s.code)) == 1 {
-		return true
-	}
-	if s.tries++; s.tries >= codeTries {
-		s.code = ""
-	}
-	return false
-}
-
-// begin opens a session and gives the value of its cookie.
-func (s *sessions) begin() string {
-	v := secret()
-	now := s.opts.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = append(s.open, &session{sum: sha256.Sum256([]byte(v)), began: now, last: now})
-	s.open = s.open[max(0, len(s.open)-mostSession):]
-	return v
-}
-
-// of is the session of a request; nil when it has none that is still good.
-func (s *sessions) of(r *http.Request) *session {
-	c, err := r.Cookie(s.cookie)
-	if err != nil {
-		return nil
-	}
-	sum, now := sha256.Sum256([]byte(c.Value)), s.opts.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = slices.DeleteFunc(s.open, func(x *session) bool {
-		return now.Sub(x.last) >= s.opts.SessionIdle && x.streams.Load() == 0 || now.Sub(x.began) >= s.opts.SessionMost
-	})
-	for _, x := range s.open {
-		if subtle.ConstantTimeCompare(x.sum[:], sum[:]) == 1 {
-			x.last = now
-			return x
+// Ticket makes a ticket: 256 bits, good once and for 60 s.
+func (b *Bridge) Ticket() string {
+	ticket := secret()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.Clock()
+	var oldest digest
+	for d, made := range b.doors.tickets {
+		if now.Sub(made) >= ticketLife {
+			delete(b.doors.tickets, d)
+		} else if was, ok := b.doors.tickets[oldest]; !ok || made.Before(was) {
+			oldest = d
 		}
 	}
-	return nil
+	if len(b.doors.tickets) >= maxTickets {
+		delete(b.doors.tickets, oldest)
+	}
+	b.doors.tickets[digestOf(ticket)] = now
+	return ticket
 }
 
-// end closes a session.
-func (s *sessions) end(x *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = slices.DeleteFunc(s.open, func(o *session) bool { return o == x })
+// Code makes a code that lets its bearer in once; 5 wrong ones end it. It is the
+// only one: that before it ends.
+func (b *Bridge) Code() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.doors.code, b.doors.tries = word(alphabet), codeTries
+	return b.doors.code
+}
+
+// spend says whether the ticket counts, and makes it worthless.
+func (b *Bridge) spend(ticket string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := digestOf(ticket)
+	made, ok := b.doors.tickets[d]
+	delete(b.doors.tickets, d)
+	return ok && b.Clock().Sub(made) < ticketLife
+}
+
+// try says whether this is the code; right or wrong, a try is used up.
+func (b *Bridge) try(code string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	code = strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(code))
+	if b.doors.code == "" {
+		return false
+	}
+	right := subtle.ConstantTimeCompare([]byte(code), []byte(b.doors.code)) == 1
+	b.doors.tries--
+	if right || b.doors.tries <= 0 {
+		b.doors.code = ""
+	}
+	return right
+}
+
+// tries is how many are left.
+func (b *Bridge) tries() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.doors.code == "" {
+		return 0
+	}
+	return b.doors.tries
+}
+
+// begin makes a session and returns what the browser has to show for it.
+func (b *Bridge) begin(known bool) (string, *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.doors.count++
+	now := b.Clock()
+	s := &session{number: b.doors.count, known: known, began: now, used: now}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	token := secret()
+	b.doors.sessions[digestOf(token)] = s
+	return token, s
+}
+
+// over says whether a session has ended by its age; Bridge.mu is held. While a
+// request of it is under way it is not idle.
+func (b *Bridge) over(s *session) bool {
+	now := b.Clock()
+	return now.Sub(s.began) >= b.SessionMost || s.active == 0 && now.Sub(s.used) >= b.SessionIdle
+}
+
+// endSessions ends those sessions, and the streams of theirs.
+func (b *Bridge) endSessions(these func(*session) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for d, s := range b.doors.sessions {
+		if these(s) {
+			s.end()
+			delete(b.doors.sessions, d)
+		}
+	}
+}
+
+// session is the one of this token; nil when there is none on such a connection.
+// It is then in use until release.
+func (b *Bridge) session(token string, known bool) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.doors.sessions[digestOf(token)]
+	if s == nil || b.over(s) || s.known && !known {
+		return nil
+	}
+	s.active++
+	s.used = b.Clock()
+	return s
+}
+
+func (b *Bridge) release(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.active--
+	s.used = b.Clock()
+}
+
+// stream takes a place for an event stream, if there is one, or gives it back.
+func (b *Bridge) stream(s *session, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.streams+n > maxStreams {
+		return false
+	}
+	s.streams += n
+	return true
 }

@@ -48,7 +48,7 @@ func openFile(r io.ReaderAt, size int64, path string) (*Disk, error) {
 	d.size = d.foot.diskSize()
 	if d.foot.kind == typeFixed {
 		if d.size > d.data {
-			return nil, fmt.Errorf("a fixed disk of %d bytes in a file of %d", d.size, size)
+			return nil, corrupt("a fixed disk of %d bytes in a file of %d", d.size, size)
 		}
 		return d, nil
 	}
@@ -108,7 +108,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 		p, end = p[:rest], io.EOF
 	}
 	if d.foot.kind == typeFixed {
-		if err := diskchain.Full(d.r, p, off); err != nil {
+		if err := full(d.r, p, off); err != nil {
 			return 0, fmt.Errorf("VHD: %w", err)
 		}
 		return len(p), end
@@ -158,7 +158,7 @@ func (d *Disk) readBlock(p []byte, b, in int64) error {
 // payload fills p with the bytes that the file has of a block.
 func (d *Disk) payload(p []byte, b, in int64) error {
 	off := int64(d.table[b])*sectorSize + d.head.bitmap() + in
-	if err := diskchain.Full(d.r, p, off); err != nil {
+	if err := full(d.r, p, off); err != nil {
 		return fmt.Errorf("VHD: block %d: %w", b, err)
 	}
 	return nil
@@ -167,7 +167,7 @@ func (d *Disk) payload(p []byte, b, in int64) error {
 // bitmap is that of a block: the highest bit of a byte is the first.
 func (d *Disk) bitmap(b int64) (diskchain.Bitmap, error) {
 	bits := make([]byte, d.head.bitmap())
-	if err := diskchain.Full(d.r, bits, int64(d.table[b])*sectorSize); err != nil {
+	if err := full(d.r, bits, int64(d.table[b])*sectorSize); err != nil {
 		return diskchain.Bitmap{}, fmt.Errorf("VHD: bitmap of block %d: %w", b, err)
 	}
 	return diskchain.Bitmap{Bytes: bits, HighFirst: true}, nil

@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 	"time"
-
-	"ingot/internal/diskchain"
 )
 
 const (
@@ -90,7 +88,7 @@ func readFooter(r io.ReaderAt, size int64) (f footer, data int64, torn bool, err
 	}
 	f, err = footerAt(r, 0, footerSize)
 	if err == nil && f.kind == typeFixed {
-		err = errors.New("it is that of a fixed disk, which has none there")
+		err = corrupt("it is that of a fixed disk, which has none there")
 	}
 	if err != nil {
 		errs = append(errs, fmt.Errorf("copy of the footer at byte 0: %w", err))
@@ -101,10 +99,10 @@ func readFooter(r io.ReaderAt, size int64) (f footer, data int64, torn bool, err
 
 func footerAt(r io.ReaderAt, off, n int64) (footer, error) {
 	if off < 0 {
-		return footer{}, errors.New("the file is too short")
+		return footer{}, corrupt("the file is too short")
 	}
 	b := make([]byte, footerSize)
-	if err := diskchain.Full(r, b[:n], off); err != nil {
+	if err := full(r, b[:n], off); err != nil {
 		return footer{}, err
 	}
 	return parseFooter(b)
@@ -114,10 +112,10 @@ func parseFooter(b []byte) (footer, error) {
 	be := binary.BigEndian
 	var f footer
 	if string(b[:8]) != footerMark {
-		return f, errors.New("no cookie at offset 0")
+		return f, corrupt("no cookie at offset 0")
 	}
 	if sum := be.Uint32(b[64:]); sum != checksum(b, 64) {
-		return f, fmt.Errorf("checksum at offset 64 is %#x and should be %#x", sum, checksum(b, 64))
+		return f, corrupt("checksum at offset 64 is %#x and should be %#x", sum, checksum(b, 64))
 	}
 	if v := be.Uint32(b[12:]); v>>16 != version1>>16 {
 		return f, fmt.Errorf("version at offset 12 is %#x, only %#x is known", v, version1)
@@ -129,18 +127,18 @@ func parseFooter(b []byte) (footer, error) {
 	copy(f.id[:], b[68:84])
 	size, header := be.Uint64(b[48:]), be.Uint64(b[16:])
 	if size == 0 || size > maxDisk || size%sectorSize != 0 {
-		return f, fmt.Errorf("current size at offset 48 is %d", size)
+		return f, corrupt("current size at offset 48 is %d", size)
 	}
 	f.size = int64(size)
 	switch f.kind {
 	case typeFixed:
 	case typeDynamic, typeDifferencing:
 		if header > maxDisk {
-			return f, fmt.Errorf("data offset at offset 16 is %d", header)
+			return f, corrupt("data offset at offset 16 is %d", header)
 		}
 		f.header = int64(header)
 	default:
-		return f, fmt.Errorf("disk type at offset 60 is %d", f.kind)
+		return f, corrupt("disk type at offset 60 is %d", f.kind)
 	}
 	return f, nil
 }

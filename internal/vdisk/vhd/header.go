@@ -3,12 +3,9 @@ package vhd
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"unicode/utf16"
-
-	"ingot/internal/diskchain"
 )
 
 const (
@@ -49,7 +46,7 @@ const (
 
 func readHeader(r io.ReaderAt, off int64) (header, error) {
 	b := make([]byte, headerSize)
-	if err := diskchain.Full(r, b, off); err != nil {
+	if err := full(r, b, off); err != nil {
 		return header{}, fmt.Errorf("header: %w", err)
 	}
 	h, err := parseHeader(b)
@@ -63,10 +60,10 @@ func parseHeader(b []byte) (header, error) {
 	be := binary.BigEndian
 	var h header
 	if string(b[:8]) != headerMark {
-		return h, errors.New("no cookie at offset 0")
+		return h, corrupt("no cookie at offset 0")
 	}
 	if sum := be.Uint32(b[36:]); sum != checksum(b, 36) {
-		return h, fmt.Errorf("checksum at offset 36 is %#x and should be %#x", sum, checksum(b, 36))
+		return h, corrupt("checksum at offset 36 is %#x and should be %#x", sum, checksum(b, 36))
 	}
 	if v := be.Uint32(b[24:]); v>>16 != version1>>16 {
 		return h, fmt.Errorf("version at offset 24 is %#x, only %#x is known", v, version1)
@@ -74,11 +71,11 @@ func parseHeader(b []byte) (header, error) {
 	table := be.Uint64(b[16:])
 	h.entries, h.block = int64(be.Uint32(b[28:])), int64(be.Uint32(b[32:]))
 	if table > maxDisk {
-		return h, fmt.Errorf("table offset at offset 16 is %d", table)
+		return h, corrupt("table offset at offset 16 is %d", table)
 	}
 	h.table = int64(table)
 	if h.block < minBlock || h.block > maxBlock || h.block&(h.block-1) != 0 {
-		return h, fmt.Errorf("block size at offset 32 is %d", h.block)
+		return h, corrupt("block size at offset 32 is %d", h.block)
 	}
 	copy(h.parent[:], b[40:56])
 	h.name = decodeUTF16(b[64:576], be)
@@ -102,10 +99,10 @@ func (h *header) path(r io.ReaderAt, platform string) (string, error) {
 			continue
 		}
 		if l.len > maxPath || l.off < 0 || l.off > maxDisk {
-			return "", fmt.Errorf("parent locator %s: %d bytes at %d", platform, l.len, l.off)
+			return "", corrupt("parent locator %s: %d bytes at %d", platform, l.len, l.off)
 		}
 		b := make([]byte, l.len)
-		if err := diskchain.Full(r, b, l.off); err != nil {
+		if err := full(r, b, l.off); err != nil {
 			return "", fmt.Errorf("parent locator %s: %w", platform, err)
 		}
 		return decodeUTF16(b, binary.LittleEndian), nil
@@ -129,10 +126,10 @@ func decodeUTF16(b []byte, order binary.ByteOrder) string {
 // readTable reads the entries of count blocks: sectors of the file.
 func readTable(r io.ReaderAt, h *header, count, size int64) ([]uint32, error) {
 	if count > h.entries || count > maxTable || h.table > size-4*count {
-		return nil, fmt.Errorf("table of %d blocks at byte %d of %d: the disk has %d", h.entries, h.table, size, count)
+		return nil, corrupt("table of %d blocks at byte %d of %d: the disk has %d", h.entries, h.table, size, count)
 	}
 	b := make([]byte, 4*count)
-	if err := diskchain.Full(r, b, h.table); err != nil {
+	if err := full(r, b, h.table); err != nil {
 		return nil, fmt.Errorf("table of blocks: %w", err)
 	}
 	out := make([]uint32, count)

@@ -60,7 +60,7 @@ func (d *Disk) entry(b int64) (batEntry, error) {
 }
 
 func (d *Disk) tableEntry(p []byte, index int64) error {
-	if err := diskchain.Full(d.tables, p, d.bat.off+8*index); err != nil {
+	if err := full(d.tables, p, d.bat.off+8*index); err != nil {
 		return fmt.Errorf("VHDX: block table: %w", err)
 	}
 	return nil
@@ -79,7 +79,7 @@ func (d *Disk) parse(v uint64, b int64) (batEntry, error) {
 		bad = true
 	}
 	if bad {
-		return e, fmt.Errorf("VHDX: block table: entry of block %d is %#x, in a file of %d bytes", b, v, d.m.size)
+		return e, corrupt("VHDX: block table: entry of block %d is %#x, in a file of %d bytes", b, v, d.m.size)
 	}
 	return e, nil
 }
@@ -96,13 +96,13 @@ func (d *Disk) bitmap(b, in, n int64) (bits diskchain.Bitmap, first int64, err e
 	v := binary.LittleEndian.Uint64(raw[:])
 	off := int64(v &^ (mib - 1))
 	if v&7 != statePresent || v&batReserved != 0 || off < sectionSize || off > d.m.size-bitmapSize {
-		return bits, 0, fmt.Errorf("VHDX: block table: entry of the bitmap of chunk %d is %#x, and block %d needs it", b/r, v, b)
+		return bits, 0, corrupt("VHDX: block table: entry of the bitmap of chunk %d is %#x, and block %d needs it", b/r, v, b)
 	}
 	first = in / d.meta.logical
 	last := (in + n + d.meta.logical - 1) / d.meta.logical
 	from := b % r * (d.meta.block / d.meta.logical / 8)
 	bits.Bytes = make([]byte, (last+7)/8-first/8)
-	if err := diskchain.Full(d.tables, bits.Bytes, off+from+first/8); err != nil {
+	if err := full(d.tables, bits.Bytes, off+from+first/8); err != nil {
 		return bits, 0, fmt.Errorf("VHDX: bitmap of block %d: %w", b, err)
 	}
 	return bits, first, nil

@@ -39,11 +39,11 @@ func Open(r io.ReaderAt, size int64, path string, open diskchain.Opener) (*Disk,
 // openFile reads what one file says, without its parents.
 func openFile(r io.ReaderAt, size int64, path string) (*Disk, error) {
 	mark := make([]byte, len(fileMark))
-	if err := diskchain.Full(r, mark, 0); err != nil {
+	if err := full(r, mark, 0); err != nil {
 		return nil, err
 	}
 	if !Probe(mark) {
-		return nil, errors.New("no signature at byte 0")
+		return nil, corrupt("no signature at byte 0")
 	}
 	d := &Disk{path: path, m: &image{r: r, real: size, size: size, pages: map[int64]logPage{}}}
 	var err error
@@ -62,7 +62,7 @@ func openFile(r io.ReaderAt, size int64, path string) (*Disk, error) {
 	}
 	d.bat, d.tables = all.bat, &cache{m: d.m, pages: map[int64][]byte{}}
 	if need := d.entries() * 8; need > d.bat.len || d.bat.off > d.m.size-need {
-		return nil, fmt.Errorf("block table of %d bytes at %d, a disk of %d bytes needs %d", d.bat.len, d.bat.off, d.meta.size, need)
+		return nil, corrupt("block table of %d bytes at %d, a disk of %d bytes needs %d", d.bat.len, d.bat.off, d.meta.size, need)
 	}
 	return d, nil
 }

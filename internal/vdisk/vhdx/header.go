@@ -8,8 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
-
-	"ingot/internal/diskchain"
 )
 
 // Places and sizes of the header section ([MS-VHDX] 2.2), in bytes.
@@ -59,7 +57,7 @@ func readHeader(r io.ReaderAt) (header, error) {
 	var raw [2][]byte
 	for i, at := range []int64{headerAt0, headerAt1} {
 		raw[i] = make([]byte, headerSize)
-		if errs[i] = diskchain.Full(r, raw[i], at); errs[i] == nil {
+		if errs[i] = full(r, raw[i], at); errs[i] == nil {
 			heads[i], errs[i] = parseHeader(raw[i])
 		}
 		if errs[i] != nil {
@@ -74,7 +72,7 @@ func readHeader(r io.ReaderAt) (header, error) {
 	case errs[1] != nil || heads[0].sequence > heads[1].sequence:
 		return heads[0], nil
 	case heads[0].sequence == heads[1].sequence && !bytes.Equal(raw[0], raw[1]):
-		return header{}, fmt.Errorf("both headers have the sequence number %d and differ", heads[0].sequence)
+		return header{}, corrupt("both headers have the sequence number %d and differ", heads[0].sequence)
 	}
 	return heads[1], nil
 }
@@ -82,10 +80,10 @@ func readHeader(r io.ReaderAt) (header, error) {
 func parseHeader(b []byte) (header, error) {
 	var h header
 	if string(b[:4]) != headerMark {
-		return h, errors.New("no signature at offset 0")
+		return h, corrupt("no signature at offset 0")
 	}
 	if sum := binary.LittleEndian.Uint32(b[4:]); sum != checksum(b) {
-		return h, fmt.Errorf("checksum at offset 4 is %#x and should be %#x", sum, checksum(b))
+		return h, corrupt("checksum at offset 4 is %#x and should be %#x", sum, checksum(b))
 	}
 	h.sequence = binary.LittleEndian.Uint64(b[8:])
 	h.dataWrite, h.log = guid(b[32:48]), guid(b[48:64])
@@ -102,7 +100,7 @@ func parseHeader(b []byte) (header, error) {
 	at := binary.LittleEndian.Uint64(b[72:])
 	h.logOffset = int64(at)
 	if h.logLength == 0 || h.logLength%mib != 0 || at < sectionSize || at%mib != 0 || at > maxFileSize {
-		return h, fmt.Errorf("log of %d bytes at %d (offsets 68 and 72)", h.logLength, at)
+		return h, corrupt("log of %d bytes at %d (offsets 68 and 72)", h.logLength, at)
 	}
 	return h, nil
 }
@@ -122,7 +120,7 @@ func readRegions(r io.ReaderAt) (regions, error) {
 	var errs []error
 	for _, at := range []int64{regionAt0, regionAt1} {
 		b := make([]byte, tableSize)
-		err := diskchain.Full(r, b, at)
+		err := full(r, b, at)
 		var all []region
 		if err == nil {
 			all, err = parseRegions(b)
@@ -137,14 +135,14 @@ func readRegions(r io.ReaderAt) (regions, error) {
 
 func parseRegions(b []byte) ([]region, error) {
 	if string(b[:4]) != regionMark {
-		return nil, errors.New("no signature at offset 0")
+		return nil, corrupt("no signature at offset 0")
 	}
 	if sum := binary.LittleEndian.Uint32(b[4:]); sum != checksum(b) {
-		return nil, fmt.Errorf("checksum at offset 4 is %#x and should be %#x", sum, checksum(b))
+		return nil, corrupt("checksum at offset 4 is %#x and should be %#x", sum, checksum(b))
 	}
 	n := binary.LittleEndian.Uint32(b[8:])
 	if n > maxEntries {
-		return nil, fmt.Errorf("%d entries (offset 8)", n)
+		return nil, corrupt("%d entries (offset 8)", n)
 	}
 	out := make([]region, n)
 	for i := range out {
@@ -152,7 +150,7 @@ func parseRegions(b []byte) ([]region, error) {
 		off, size := binary.LittleEndian.Uint64(e[16:]), binary.LittleEndian.Uint32(e[24:])
 		out[i] = region{guid(e[:16]), int64(off), int64(size), e[28]&1 != 0}
 		if off < sectionSize || off%mib != 0 || off > maxFileSize || size == 0 || size%mib != 0 {
-			return nil, fmt.Errorf("entry %d: %d bytes at %d", i, size, off)
+			return nil, corrupt("entry %d: %d bytes at %d", i, size, off)
 		}
 	}
 	return out, apart(out)
@@ -163,7 +161,7 @@ func apart(rs []region) error {
 	sorted := slices.SortedFunc(slices.Values(rs), func(a, b region) int { return int((a.off - b.off) / mib) })
 	for i := 1; i < len(sorted); i++ {
 		if sorted[i-1].off+sorted[i-1].len > sorted[i].off {
-			return fmt.Errorf("the regions at %d and %d overlap", sorted[i-1].off, sorted[i].off)
+			return corrupt("the regions at %d and %d overlap", sorted[i-1].off, sorted[i].off)
 		}
 	}
 	return nil
@@ -178,13 +176,13 @@ func chooseRegions(all []region) (regions, error) {
 		case g.id == regionMetadata() && out.metadata.len == 0:
 			out.metadata = g
 		case g.id == regionBAT() || g.id == regionMetadata():
-			return out, fmt.Errorf("region table: region %v stands there twice", g.id)
+			return out, corrupt("region table: region %v stands there twice", g.id)
 		case g.required:
 			return out, fmt.Errorf("region table: region %v is required and not known", g.id)
 		}
 	}
 	if out.bat.len == 0 || out.metadata.len == 0 {
-		return out, errors.New("region table: a disk has a block table and metadata, and one of them is missing")
+		return out, corrupt("region table: a disk has a block table and metadata, and one of them is missing")
 	}
 	return out, nil
 }

@@ -3,13 +3,11 @@ package vhdx
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"slices"
 
 	"ingot/internal/block"
-	"ingot/internal/diskchain"
 )
 
 // Marks and sizes of the log ([MS-VHDX] 2.3).
@@ -39,7 +37,7 @@ func (g *ring) at(pos int64) int64 { return g.off + pos%g.len }
 
 // sector reads the sector at a place in the ring.
 func (g *ring) sector(b []byte, pos int64) error {
-	return diskchain.Full(g.r, b[:sectorSize], g.at(pos))
+	return full(g.r, b[:sectorSize], g.at(pos))
 }
 
 // entry is the header of a log entry ([MS-VHDX] 2.3.1.1); pos, size and tail are
@@ -56,7 +54,7 @@ func (e *entry) dataStart() int64 {
 	return (entryHeaderSize + descriptorSize*e.descriptors + sectorSize - 1) / sectorSize * sectorSize
 }
 
-var errBudget = errors.New("log: entries lie over each other")
+var errBudget = corrupt("log: entries lie over each other")
 
 // entry reads the entry at pos. It is not ok when there is no valid one; an
 // error says that the file cannot be read, or is hostile.
@@ -247,7 +245,7 @@ func (m *image) replay(h header) error {
 		return nil
 	}
 	if h.logOffset > m.real-h.logLength {
-		return fmt.Errorf("log: %d bytes at %d of a file of %d bytes", h.logLength, h.logOffset, m.real)
+		return corrupt("log: %d bytes at %d of a file of %d bytes", h.logLength, h.logOffset, m.real)
 	}
 	g := ring{r: m.r, off: h.logOffset, len: h.logLength, id: h.log, budget: 16 * h.logLength}
 	entries, err := g.active()
@@ -255,7 +253,7 @@ func (m *image) replay(h header) error {
 		return err
 	}
 	if len(entries) == 0 && g.valid > 0 {
-		return errors.New("log: it holds changes, but where they begin is not whole")
+		return corrupt("log: it holds changes, but where they begin is not whole")
 	}
 	// The log is named before the first entry is written, and only what is whole
 	// in the log is done to the file: without a valid entry there is nothing to do.
@@ -271,7 +269,7 @@ func (m *image) replay(h header) error {
 
 func (m *image) apply(g *ring, e *entry) error {
 	if e.flushed > m.real {
-		return fmt.Errorf("log: entry %d was written when the file had %d bytes, now it has %d: it was cut short", e.sequence, e.flushed, m.real)
+		return corrupt("log: entry %d was written when the file had %d bytes, now it has %d: it was cut short", e.sequence, e.flushed, m.real)
 	}
 	m.size = max(m.size, e.last)
 	return g.descriptors(e, func(d descriptor) error {

@@ -2,11 +2,8 @@ package vhdx
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"unicode/utf16"
-
-	"ingot/internal/diskchain"
 )
 
 // Limits of a virtual disk ([MS-VHDX] 2.6.2), in bytes.
@@ -47,7 +44,7 @@ type item struct {
 func readMetadata(m *image, g region) (metadata, error) {
 	var out metadata
 	b := make([]byte, tableSize)
-	if err := diskchain.Full(m, b, g.off); err != nil {
+	if err := full(m, b, g.off); err != nil {
 		return out, err
 	}
 	items, err := parseTable(b, g.len)
@@ -57,13 +54,13 @@ func readMetadata(m *image, g region) (metadata, error) {
 	get := func(id guid, size int64) ([]byte, error) {
 		it, ok := items[id]
 		if !ok {
-			return nil, fmt.Errorf("item %v is missing", id)
+			return nil, corrupt("item %v is missing", id)
 		}
 		if it.len < size {
-			return nil, fmt.Errorf("item %v of %d bytes", id, it.len)
+			return nil, corrupt("item %v of %d bytes", id, it.len)
 		}
 		b := make([]byte, it.len)
-		return b, diskchain.Full(m, b, g.off+it.off)
+		return b, full(m, b, g.off+it.off)
 	}
 	if err := out.numbers(get); err != nil || !out.hasParent {
 		return out, err
@@ -81,11 +78,11 @@ func readMetadata(m *image, g region) (metadata, error) {
 // are left out: they say nothing about the disk.
 func parseTable(b []byte, span int64) (map[guid]item, error) {
 	if string(b[:8]) != metadataMark {
-		return nil, errors.New("no signature at offset 0")
+		return nil, corrupt("no signature at offset 0")
 	}
 	n := int(binary.LittleEndian.Uint16(b[10:]))
 	if n > maxEntries {
-		return nil, fmt.Errorf("%d entries (offset 10)", n)
+		return nil, corrupt("%d entries (offset 10)", n)
 	}
 	out := map[guid]item{}
 	for i := range n {
@@ -93,13 +90,13 @@ func parseTable(b []byte, span int64) (map[guid]item, error) {
 		id := guid(e[:16])
 		it := item{int64(binary.LittleEndian.Uint32(e[16:])), int64(binary.LittleEndian.Uint32(e[20:])), binary.LittleEndian.Uint32(e[24:])}
 		if it.len > 0 && (it.off < itemSpan || it.off+it.len > span) || it.len > maxItem {
-			return nil, fmt.Errorf("entry %d: %d bytes at %d of %d", i, it.len, it.off, span)
+			return nil, corrupt("entry %d: %d bytes at %d of %d", i, it.len, it.off, span)
 		}
 		if it.flags&flagUser != 0 {
 			continue
 		}
 		if _, twice := out[id]; twice {
-			return nil, fmt.Errorf("item %v stands there twice", id)
+			return nil, corrupt("item %v stands there twice", id)
 		}
 		if !knownItem(id) && it.flags&flagRequired != 0 {
 			return nil, fmt.Errorf("item %v is required and not known", id)
@@ -127,7 +124,7 @@ func (d *metadata) numbers(get func(guid, int64) ([]byte, error)) error {
 	flags := binary.LittleEndian.Uint32(b[4:])
 	d.fixed, d.hasParent = flags&flagLeave != 0, flags&flagHasParent != 0
 	if !possibleBlock(d.block) {
-		return fmt.Errorf("block size %d", d.block)
+		return corrupt("block size %d", d.block)
 	}
 	if b, err = get(itemLogicalSector(), 4); err != nil {
 		return err
@@ -138,14 +135,14 @@ func (d *metadata) numbers(get func(guid, int64) ([]byte, error)) error {
 	}
 	d.physical = int64(binary.LittleEndian.Uint32(b))
 	if !possibleSector(d.logical) || !possibleSector(d.physical) {
-		return fmt.Errorf("sectors of %d bytes, %d physically", d.logical, d.physical)
+		return corrupt("sectors of %d bytes, %d physically", d.logical, d.physical)
 	}
 	if b, err = get(itemSize(), 8); err != nil {
 		return err
 	}
 	size := binary.LittleEndian.Uint64(b)
 	if size > maxDisk || size == 0 || size%uint64(d.logical) != 0 {
-		return fmt.Errorf("disk of %d bytes", size)
+		return corrupt("disk of %d bytes", size)
 	}
 	d.size = int64(size)
 	return nil
@@ -162,7 +159,7 @@ func parseLocator(b []byte) (map[string]string, error) {
 	}
 	n := int(binary.LittleEndian.Uint16(b[18:]))
 	if n > maxLocatorKeys || 20+12*n > len(b) {
-		return nil, fmt.Errorf("%d keys in %d bytes", n, len(b))
+		return nil, corrupt("%d keys in %d bytes", n, len(b))
 	}
 	out := map[string]string{}
 	for i := range n {
@@ -181,7 +178,7 @@ func parseLocator(b []byte) (map[string]string, error) {
 // locatorText is n bytes of UTF-16LE at off.
 func locatorText(b []byte, off uint32, n uint16) (string, error) {
 	if int64(off)+int64(n) > int64(len(b)) || n%2 != 0 {
-		return "", fmt.Errorf("%d bytes at %d of %d", n, off, len(b))
+		return "", corrupt("%d bytes at %d of %d", n, off, len(b))
 	}
 	return decodeUTF16(b[off:][:n]), nil
 }

@@ -1,14 +1,12 @@
 package vhdx
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"sync"
 
 	"ingot/internal/block"
-	"ingot/internal/diskchain"
 )
 
 // pageSize is what the log changes at a time.
@@ -35,7 +33,7 @@ type logPage struct {
 	off  int64 // of the sector's data in the file
 }
 
-var errOutside = errors.New("the file ends before")
+var errOutside = corrupt("the file ends before")
 
 // ReadAt implements io.ReaderAt.
 func (m *image) ReadAt(p []byte, off int64) (int, error) {
@@ -43,7 +41,7 @@ func (m *image) ReadAt(p []byte, off int64) (int, error) {
 		return 0, errOutside
 	}
 	if n := min(int64(len(p)), max(m.real-off, 0)); n > 0 {
-		if err := diskchain.Full(m.r, p[:n], off); err != nil {
+		if err := full(m.r, p[:n], off); err != nil {
 			return 0, err
 		}
 		clear(p[n:])
@@ -84,7 +82,7 @@ func (m *image) page(l logPage) ([]byte, error) {
 	b := make([]byte, pageSize)
 	copy(b, l.lead[:])
 	copy(b[pageSize-4:], l.tail[:])
-	if err := diskchain.Full(m.r, b[8:pageSize-4], l.off); err != nil {
+	if err := full(m.r, b[8:pageSize-4], l.off); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	return b, nil
@@ -107,7 +105,7 @@ func (m *image) zero(e block.Extent) error {
 	}
 	m.zeros = append(m.zeros, e)
 	if m.work > maxWork || len(m.zeros) > maxWork/pageSize {
-		return errors.New("log: more ranges of zeros than can be")
+		return corrupt("log: more ranges of zeros than can be")
 	}
 	return nil
 }

@@ -1,0 +1,8 @@
+package main
+
+import "os/exec"
+
+// openBrowser asks the desktop to show an address.
+func openBrowser(url string) error {
+	return startBrowser(exec.Command("rundll32", "url.dll,FileProtocolHandler", url))
+}
