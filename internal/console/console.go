@@ -41,6 +41,14 @@ type Service interface {
 	Pause(ctx context.Context, name string, on bool) error
 	Events(context.Context, func(service.Event) error) error
 	Disks(context.Context) ([]result.Disk, error)
+	Drafts(context.Context) ([]service.Draft, error)
+	Draft(ctx context.Context, id string) (service.Draft, error)
+	NewDraft(ctx context.Context, kind string, data any) (service.Draft, error)
+	SaveDraft(ctx context.Context, id, version string, data any) (service.Draft, error)
+	DeleteDraft(ctx context.Context, id string) error
+	CheckPlace(ctx context.Context, path string, disks []string) (service.PlaceCheck, error)
+	Document(ctx context.Context, name string) (service.Document, error)
+	SaveDocument(ctx context.Context, name, version string, xml []byte) (service.Document, error)
 	Session(context.Context) (service.Session, error)
 	AskUnlock(context.Context) (service.Code, error)
 	Lock(context.Context) error
@@ -85,7 +93,7 @@ func New(o Options) (*Console, error) {
 
 // parse reads the templates: each page is the shell with a body.
 func (c *Console) parse() error {
-	shell, err := template.New("").Funcs(drawing).ParseFS(templates, "templates/shell.html")
+	shell, err := template.New("").Funcs(drawing).ParseFS(templates, "templates/shell.html", "templates/wizard.html")
 	if err != nil {
 		return err
 	}
@@ -234,6 +242,7 @@ func (c *Console) routes() {
 		c.serviceRoutes()
 		c.restoreRoutes()
 		c.unlockRoutes()
+		c.wizardRoutes()
 	}
 	c.mux.HandleFunc("/", c.nowhere)
 }

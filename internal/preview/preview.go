@@ -2,6 +2,7 @@ package preview
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"ingot/internal/plan"
@@ -17,6 +18,7 @@ type Calendar struct {
 	// Events are the schedules that wait for something other than the clock, in
 	// words.
 	Events []string
+	after  [][]Point // what there is when each of Runs is done
 	// Cut says that there were more runs than MostRuns: To is that of the last.
 	Cut bool
 }
@@ -30,6 +32,8 @@ type Run struct {
 	// Deleted and Merged are how many points went, Points how many there are
 	// when it is done.
 	Deleted, Merged, Points int
+	// Fulls is how many fulls there are at the most while it runs.
+	Fulls int
 }
 
 // Point is a point in time that can be restored.
@@ -73,12 +77,17 @@ func Simulate(d *plan.Definition, from time.Time, days int, local *time.Location
 		}
 		now.Now = next.In(loc)
 	}
-	for _, set := range s.sets {
-		for _, p := range set.Points {
-			c.Held = append(c.Held, Point{p.Time, p.Type})
-		}
-	}
+	c.Held = s.held()
 	return c, nil
+}
+
+// At gives the points in time that there are at t, the oldest first.
+func (c *Calendar) At(t time.Time) []Point {
+	n := sort.Search(len(c.Runs), func(i int) bool { return c.Runs[i].Time.After(t) })
+	if n == 0 {
+		return nil
+	}
+	return c.after[n-1]
 }
 
 // simulation is a folder with the backups of one disk.
@@ -101,13 +110,23 @@ func (s *simulation) run(due *plan.Run, now time.Time) {
 		s.purge(&r, retention.Run{Now: now, Disk: disk, Coming: r.Type})
 	}
 	s.backup(r.Type, now)
+	r.Fulls = len(s.sets)
 	if !rules.PurgeBefore {
 		s.purge(&r, retention.Run{Now: now, Disk: disk})
 	}
 	for _, set := range s.sets {
 		r.Points += len(set.Points)
 	}
-	s.Runs = append(s.Runs, r)
+	s.Runs, s.after = append(s.Runs, r), append(s.after, s.held())
+}
+
+func (s *simulation) held() (out []Point) {
+	for _, set := range s.sets {
+		for _, p := range set.Points {
+			out = append(out, Point{p.Time, p.Type})
+		}
+	}
+	return out
 }
 
 func (s *simulation) backup(typ plan.Type, now time.Time) {

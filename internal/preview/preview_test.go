@@ -109,3 +109,25 @@ func TestSimulate(t *testing.T) {
 		t.Errorf("a definition without schedules: %+v, %v", c, err)
 	}
 }
+
+// What there is on a day is what there is at the end of a calendar to that day.
+func TestAt(t *testing.T) {
+	for _, template := range plan.Templates() {
+		d := &plan.Definition{Name: "x"}
+		template.Apply(d)
+		from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		whole, err := Simulate(d, from, 120, time.UTC, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := whole.At(from); len(got) != 0 {
+			t.Errorf("%s: before all runs: %v", template.Name, got)
+		}
+		for _, days := range []int{1, 17, 63, 120} {
+			part, err := Simulate(d, from, days, time.UTC, "host")
+			if err != nil || !slices.Equal(part.Held, whole.At(part.To)) || len(part.Held) == 0 {
+				t.Errorf("%s, %d days: %v, %v, %v", template.Name, days, part.Held, whole.At(part.To), err)
+			}
+		}
+	}
+}

@@ -92,6 +92,12 @@ func (s *Service) handler() http.Handler {
 		{"GET /v1/definitions/{name}/xml", Own, s.getDocument},
 		{"PUT /v1/definitions/{name}", Own, s.putDocument},
 		{"DELETE /v1/definitions/{name}", Own, s.deleteDocument},
+		{"GET /v1/drafts", Own, s.getDrafts},
+		{"POST /v1/drafts", Own, s.postDraft},
+		{"GET /v1/drafts/{id}", Own, s.getDraft},
+		{"PATCH /v1/drafts/{id}", Own, s.patchDraft},
+		{"DELETE /v1/drafts/{id}", Own, s.deleteDraft},
+		{"POST /v1/places/check", Own, s.postPlace},
 	} {
 		mux.Handle(r.pattern, s.guarded(r.need, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			v, err := r.do(req)

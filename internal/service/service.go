@@ -89,6 +89,8 @@ type Service struct {
 	changed chan chan struct{} // a definition was changed from here; closed when it is known
 	editing sync.Mutex         // one change of a definition at a time
 	grants  grants
+	drafts  drafts
+	checks  chan struct{} // a place for each check of a place under way
 	streams chan struct{} // a place for each stream of events
 
 	questions *questions
@@ -138,6 +140,7 @@ func Serve(ctx context.Context, opts Options) error {
 func newService(ctx context.Context, opts Options) (*Service, error) {
 	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}}
 	s.log, s.started, s.questions = s.opts.Log, s.opts.Clock.Now(), newQuestions(s.opts.Program)
+	s.checks, s.drafts.dir = make(chan struct{}, mostPlaces), filepath.Join(s.opts.State, "drafts")
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the history: %w", err)
