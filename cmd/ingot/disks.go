@@ -11,6 +11,7 @@ import (
 	"ingot/internal/block"
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/result"
 	"ingot/internal/vdisk"
 )
 
@@ -46,7 +47,7 @@ Nothing is written to them.`,
 				if c.json {
 					err = c.emit(v)
 				} else {
-					err = v.print(c.out)
+					err = printDisk(c.out, &v)
 				}
 				if err != nil {
 					return err
@@ -90,7 +91,7 @@ func diskInfos(paths []string) ([]disk.Info, error) {
 
 // lookInto reads the table and the file systems of a disk. When it fails, the
 // view holds what there is.
-func lookInto(ctx context.Context, info disk.Info, fl sourceFlags) (diskView, error) {
+func lookInto(ctx context.Context, info disk.Info, fl sourceFlags) (result.Disk, error) {
 	v := viewDisk(info, nil)
 	src, err := openSource(ctx, info.Path, fl)
 	if err != nil {

@@ -11,38 +11,12 @@ import (
 
 	"ingot/internal/browse"
 	"ingot/internal/filesys"
+	"ingot/internal/result"
 )
 
-// fileView is a file or folder as --json prints it. What the file system does
-// not know is left out.
-type fileView struct {
-	Path string `json:"path"`
-	// PathHex is the path's bytes, when they are no UTF-8 and Path only
-	// resembles them.
-	PathHex    string         `json:"path_hex,omitempty"`
-	Type       string         `json:"type"` // file, folder, link, pipe, socket, device
-	Size       int64          `json:"size_bytes"`
-	Modified   *time.Time     `json:"modified,omitempty"`
-	Created    *time.Time     `json:"created,omitempty"`
-	Accessed   *time.Time     `json:"accessed,omitempty"`
-	Changed    *time.Time     `json:"changed,omitempty"`
-	Mode       string         `json:"mode,omitempty"` // octal
-	UID        *uint32        `json:"uid,omitempty"`
-	GID        *uint32        `json:"gid,omitempty"`
-	Attributes []string       `json:"attributes,omitempty"`
-	Owner      string         `json:"owner_sid,omitempty"`
-	Reparse    string         `json:"reparse_tag,omitempty"`
-	Links      int            `json:"links,omitempty"`
-	ID         uint64         `json:"id,omitempty"`
-	Target     string         `json:"target,omitempty"`
-	Streams    []string       `json:"streams,omitempty"`
-	Xattrs     map[string]int `json:"xattr_bytes,omitempty"`
-	Error      string         `json:"error,omitempty"`
-}
-
 // viewFile describes a file.
-func viewFile(v *browse.Volume, path string, info fs.FileInfo) fileView {
-	out := fileView{
+func viewFile(v *browse.Volume, path string, info fs.FileInfo) result.File {
+	out := result.File{
 		Path: path, Type: kindName(info.Mode()), Size: info.Size(), Modified: moment(info.ModTime()),
 		Mode: fmt.Sprintf("%04o", unixMode(info.Mode())),
 	}
@@ -65,16 +39,16 @@ func viewFile(v *browse.Volume, path string, info fs.FileInfo) fileView {
 		out.UID, out.GID = &uid, &gid
 	}
 	if x, ok := sys.(filesys.Xattrs); ok {
-		out.addXattrs(x)
+		addXattrs(&out, x)
 	}
 	if a, ok := sys.(filesys.Attributes); ok {
 		out.Mode, out.Attributes = "", browse.AttributeNames(a.Attributes())
 	}
-	out.addWindows(sys)
+	addWindows(&out, sys)
 	return out
 }
 
-func (f *fileView) addXattrs(x filesys.Xattrs) {
+func addXattrs(f *result.File, x filesys.Xattrs) {
 	all, err := x.Xattrs()
 	if err != nil {
 		f.Error = err.Error()
@@ -88,7 +62,7 @@ func (f *fileView) addXattrs(x filesys.Xattrs) {
 }
 
 // addWindows adds what only NTFS has.
-func (f *fileView) addWindows(sys any) {
+func addWindows(f *result.File, sys any) {
 	var err error
 	if s, ok := sys.(filesys.Streams); ok {
 		if f.Streams, err = s.Streams(); err != nil {

@@ -349,7 +349,7 @@ func (c *console) printPlan(plan *backup.Plan, target *backup.Target) error {
 	if c.json {
 		return c.emit(v)
 	}
-	if err := v.print(c.out); err != nil {
+	if err := printDisk(c.out, &v); err != nil {
 		return err
 	}
 	c.note("%s would be read. Nothing was written.", size(plan.Bytes))

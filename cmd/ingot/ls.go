@@ -11,6 +11,7 @@ import (
 
 	"ingot/internal/browse"
 	"ingot/internal/image"
+	"ingot/internal/result"
 )
 
 // listOptions are what ingot ls was told.
@@ -136,20 +137,9 @@ func (c *console) printFiles(l *looked, list []fs.FileInfo, folder string, o lis
 	return nil
 }
 
-// partitionView is a partition that can be looked into.
-type partitionView struct {
-	Partition  string `json:"partition"` // as it is named in a reference
-	Size       int64  `json:"size_bytes"`
-	FileSystem string `json:"file_system"`
-	Label      string `json:"label,omitempty"`
-	Letter     string `json:"letter,omitempty"`
-	Readable   bool   `json:"readable"` // its files can be listed
-	Reason     string `json:"reason,omitempty"`
-}
-
 func (c *console) listPartitions(l *looked) error {
 	for _, p := range l.parts {
-		v := partitionView{Partition: p.Name(), Size: p.Size, FileSystem: p.Type, Label: p.Label, Letter: p.Letter, Readable: true}
+		v := result.ImagePartition{Partition: p.Name(), Size: p.Size, FileSystem: p.Type, Label: p.Label, Letter: p.Letter, Readable: true}
 		vol, err := p.Open()
 		if vol != nil {
 			v.FileSystem = vol.Info.Type
@@ -169,12 +159,12 @@ func (c *console) listPartitions(l *looked) error {
 			}
 			continue
 		}
-		c.note("%s", v.line())
+		c.note("%s", partitionLine(&v))
 	}
 	return nil
 }
 
-func (v *partitionView) line() string {
+func partitionLine(v *result.ImagePartition) string {
 	text := fmt.Sprintf("%-5s %9s  %-8s", v.Partition, size(v.Size), v.FileSystem)
 	if v.Letter != "" {
 		text += "  " + v.Letter + ":"

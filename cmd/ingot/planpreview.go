@@ -10,6 +10,7 @@ import (
 
 	"ingot/internal/definitions"
 	"ingot/internal/preview"
+	"ingot/internal/result"
 )
 
 func newPlan(c *console) *cobra.Command {
@@ -57,31 +58,6 @@ large backups will be, so that limits on free space do not show.`,
 	return cmd
 }
 
-// previewView is a calendar as it is printed.
-type previewView struct {
-	Name   string        `json:"name"`
-	From   time.Time     `json:"from"`
-	To     time.Time     `json:"to"`
-	Cut    bool          `json:"cut,omitempty"`
-	Runs   []previewRun  `json:"runs"`
-	Held   []previewHeld `json:"held"`
-	Events []string      `json:"events"`
-}
-
-type previewRun struct {
-	Time    time.Time `json:"time"`
-	Type    string    `json:"type"`
-	Reason  string    `json:"reason"`
-	Deleted int       `json:"deleted"`
-	Merged  int       `json:"merged"`
-	Points  int       `json:"points"`
-}
-
-type previewHeld struct {
-	Time time.Time `json:"time"`
-	Type string    `json:"type"`
-}
-
 func (c *console) preview(s *definitions.Store, name string, from time.Time, days int) error {
 	e, err := s.Load(name)
 	if err != nil {
@@ -92,12 +68,14 @@ func (c *console) preview(s *definitions.Store, name string, from time.Time, day
 	if err != nil {
 		return err
 	}
-	v := &previewView{Name: e.Name, From: cal.From, To: cal.To, Cut: cal.Cut, Runs: []previewRun{}, Held: []previewHeld{}, Events: append([]string{}, cal.Events...)}
+	v := &result.Preview{Name: e.Name, From: cal.From, To: cal.To, Cut: cal.Cut, Runs: []result.PreviewRun{}, Held: []result.PreviewHeld{}, Events: append([]string{}, cal.Events...)}
 	for _, r := range cal.Runs {
-		v.Runs = append(v.Runs, previewRun{r.Time, r.Type.String(), r.Reason, r.Deleted, r.Merged, r.Points})
+		v.Runs = append(v.Runs, result.PreviewRun{
+			Time: r.Time, Type: r.Type.String(), Reason: r.Reason, Deleted: r.Deleted, Merged: r.Merged, Points: r.Points,
+		})
 	}
 	for _, p := range cal.Held {
-		v.Held = append(v.Held, previewHeld{p.Time, p.Type.String()})
+		v.Held = append(v.Held, result.PreviewHeld{Time: p.Time, Type: p.Type.String()})
 	}
 	if c.json {
 		return c.emit(v)
@@ -105,7 +83,7 @@ func (c *console) preview(s *definitions.Store, name string, from time.Time, day
 	return c.printPreview(v)
 }
 
-func (c *console) printPreview(v *previewView) error {
+func (c *console) printPreview(v *result.Preview) error {
 	const form = "Mon 2006-01-02 15:04 MST"
 	tw := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "RUN\tTYPE\tWHY\tDELETED\tMERGED\tPOINTS THEN")

@@ -12,6 +12,7 @@ import (
 
 	"ingot/internal/dest/folder"
 	"ingot/internal/image"
+	"ingot/internal/result"
 )
 
 func newSets(c *console) *cobra.Command {
@@ -32,46 +33,6 @@ The exit code is 3 when a point in time cannot be restored.`,
 	}
 }
 
-// setsView is what a folder holds.
-type setsView struct {
-	Folder string       `json:"folder"`
-	Sets   []setView    `json:"sets"`
-	Broken []brokenView `json:"unreadable"`
-	// Windows are the system images that Windows wrote.
-	Windows []windowsView `json:"windows_images,omitempty"`
-}
-
-// setView is a backup set.
-type setView struct {
-	ID       string      `json:"image_id"`
-	Host     string      `json:"host"`
-	Disk     string      `json:"disk"`
-	DiskID   string      `json:"disk_id"`
-	Encrypt  string      `json:"encryption,omitempty"`
-	Size     int64       `json:"bytes"`
-	Points   []pointView `json:"points"`
-	Leftover []string    `json:"leftover_files,omitempty"`
-	Orphans  []string    `json:"orphaned_parts,omitempty"`
-}
-
-// pointView is a point in time.
-type pointView struct {
-	File    string    `json:"file"`
-	Type    string    `json:"type"`
-	Time    time.Time `json:"time"`
-	Size    int64     `json:"bytes"`
-	Number  int64     `json:"file_number"`
-	Files   []string  `json:"needs"`
-	Merged  []int64   `json:"merged_files,omitempty"`
-	Missing string    `json:"missing,omitempty"`
-}
-
-// brokenView is a file that looks like an image and cannot be read.
-type brokenView struct {
-	File  string `json:"file"`
-	Error string `json:"error"`
-}
-
 func (c *console) sets(ctx context.Context, path string) error {
 	store, err := folder.New(path)
 	if err != nil {
@@ -83,26 +44,26 @@ func (c *console) sets(ctx context.Context, path string) error {
 	}
 	v := viewSets(path, sets)
 	v.Windows = viewWindows(ctx, path)
-	bad := v.bad()
+	bad := notWhole(v)
 	if c.json {
 		return errors.Join(c.emit(v), bad)
 	}
 	return errors.Join(c.printSets(v), bad)
 }
 
-func viewSets(path string, sets *image.Sets) *setsView {
-	v := &setsView{Folder: path, Sets: []setView{}, Broken: []brokenView{}}
+func viewSets(path string, sets *image.Sets) *result.Folder {
+	v := &result.Folder{Folder: path, Sets: []result.Set{}, Broken: []result.Broken{}}
 	for _, s := range sets.Sets {
 		v.Sets = append(v.Sets, viewSet(s))
 	}
 	for _, b := range sets.Broken {
-		v.Broken = append(v.Broken, brokenView{b.Name, b.Err.Error()})
+		v.Broken = append(v.Broken, result.Broken{File: b.Name, Error: b.Err.Error()})
 	}
 	return v
 }
 
-func viewSet(s *image.Set) setView {
-	v := setView{ID: s.ID, Points: []pointView{}}
+func viewSet(s *image.Set) result.Set {
+	v := result.Set{ID: s.ID, Points: []result.Point{}}
 	for _, m := range s.Members {
 		v.Size += m.Size
 	}
@@ -122,7 +83,7 @@ func viewSet(s *image.Set) setView {
 		if m.Doc.Encryption.Encrypted() {
 			v.Encrypt = m.Doc.Encryption.AESType
 		}
-		p := pointView{
+		p := result.Point{
 			File: m.Name, Type: h.BackupType, Time: time.Unix(h.BackupTime, 0), Size: m.Size,
 			Number: m.Number(), Merged: h.MergedFiles, Files: []string{},
 		}
@@ -138,8 +99,8 @@ func viewSet(s *image.Set) setView {
 	return v
 }
 
-// bad is an error when something is not whole.
-func (v *setsView) bad() error {
+// notWhole is an error when something is not whole.
+func notWhole(v *result.Folder) error {
 	var n int
 	for i := range v.Sets {
 		for k := range v.Sets[i].Points {
@@ -157,7 +118,7 @@ func (v *setsView) bad() error {
 	return nil
 }
 
-func (c *console) printSets(v *setsView) error {
+func (c *console) printSets(v *result.Folder) error {
 	for i := range v.Sets {
 		s := &v.Sets[i]
 		c.note("%s", strings.TrimSpace(strings.Join([]string{s.ID, s.Host, s.Disk, s.DiskID, size(s.Size), s.Encrypt}, "  ")))

@@ -12,6 +12,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
 	"ingot/internal/image"
+	"ingot/internal/result"
 )
 
 func newShow(c *console) *cobra.Command {
@@ -27,28 +28,6 @@ how large its contents are, on the disk and as stored.
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.show(cmd.Context(), a[0]) },
 	}
-}
-
-// imageView is an image as show prints it.
-type imageView struct {
-	File        string          `json:"file"`
-	Size        int64           `json:"file_bytes"`
-	ImageID     string          `json:"image_id"`
-	GUID        string          `json:"backup_guid"`
-	Type        string          `json:"type"`
-	Time        time.Time       `json:"time"`
-	Host        string          `json:"host"`
-	Maker       string          `json:"maker"`
-	Compression string          `json:"compression"`
-	Comment     string          `json:"comment,omitempty"`
-	Encryption  string          `json:"encryption"`
-	Sealed      bool            `json:"authenticated"`
-	Bootable    bool            `json:"bootable"`
-	Blocks      int64           `json:"blocks"`
-	Raw         int64           `json:"raw_bytes"`
-	Stored      int64           `json:"stored_bytes"`
-	Disks       []diskView      `json:"disks"`
-	Definition  json.RawMessage `json:"definition,omitempty"`
 }
 
 func (c *console) show(ctx context.Context, path string) error {
@@ -84,7 +63,7 @@ func (c *console) show(ctx context.Context, path string) error {
 	}
 	c.note("")
 	for i := range v.Disks {
-		if err := v.Disks[i].print(c.out); err != nil {
+		if err := printDisk(c.out, &v.Disks[i]); err != nil {
 			return err
 		}
 	}
@@ -99,9 +78,9 @@ func shorten(s string, n int) string {
 	return s
 }
 
-func viewImage(path string, ch *image.Chain) (*imageView, error) {
+func viewImage(path string, ch *image.Chain) (*result.Image, error) {
 	h := &ch.Doc.Header
-	v := &imageView{
+	v := &result.Image{
 		File: path, Size: ch.Size, ImageID: h.ImageID, GUID: h.BackupGUID, Type: h.BackupType,
 		Time: time.Unix(h.BackupTime, 0), Host: h.NetBIOSName, Maker: "Ingot " + ch.Doc.Auxiliary.Maker,
 		Compression: ch.Doc.Compression.Level, Bootable: ch.Doc.Auxiliary.Bootable, Definition: ch.Doc.Auxiliary.Definition,
@@ -139,7 +118,7 @@ func viewImage(path string, ch *image.Chain) (*imageView, error) {
 }
 
 // viewChainDisk is a disk as the image describes it.
-func viewChainDisk(d *image.ChainDisk) (diskView, error) {
+func viewChainDisk(d *image.ChainDisk) (result.Disk, error) {
 	info := disk.Info{
 		Vendor: d.Doc.Descriptor.Manufacturer, Model: d.Doc.Descriptor.ProductID, Serial: d.Doc.Descriptor.Serial,
 		Removable: d.Doc.Geometry.MediaType == "removable_media", Size: d.Doc.Geometry.DiskSize,
@@ -148,7 +127,7 @@ func viewChainDisk(d *image.ChainDisk) (diskView, error) {
 	v := viewDisk(info, d.Layout)
 	for _, vol := range d.Partitions {
 		fs := &vol.Doc.FileSystem
-		p := partView{Number: int(vol.Doc.Header.Number), Off: vol.Doc.Geometry.Start, Size: vol.Doc.Geometry.Length}
+		p := result.Partition{Number: int(vol.Doc.Header.Number), Off: vol.Doc.Geometry.Start, Size: vol.Doc.Geometry.Length}
 		if dp, ok := partitionAt(d.Layout, p.Off); ok {
 			p = viewPart(dp, filesys.Info{})
 			p.Number = int(vol.Doc.Header.Number)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 
 	"github.com/spf13/cobra"
+
+	"ingot/internal/result"
 )
 
 func newTree(c *console) *cobra.Command {
@@ -61,7 +63,7 @@ func (c *console) tree(ctx context.Context, text string, depth int) error {
 func (c *console) emitEntry(l *looked, path string, e fs.DirEntry) error {
 	info, err := e.Info()
 	if err != nil {
-		return c.emit(fileView{Path: path, Type: kindName(e.Type()), Error: err.Error()})
+		return c.emit(result.File{Path: path, Type: kindName(e.Type()), Error: err.Error()})
 	}
 	return c.emit(viewFile(l.vol, path, info))
 }

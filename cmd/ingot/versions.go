@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"ingot/internal/browse"
 	"ingot/internal/dest/folder"
 	"ingot/internal/image"
+	"ingot/internal/result"
 )
 
 func newVersions(c *console) *cobra.Command {
@@ -34,26 +34,6 @@ listed, or that of --partition.`,
 	cmd.Flags().StringVar(&o.Partition, "partition", "", "number, label or drive letter of the partition")
 	cmd.Flags().BoolVar(&o.Hash, "hash", false, "read the contents and compare their SHA-256")
 	return cmd
-}
-
-// versionView is a version of a file over the points in time, one behind the
-// other, at which it was there.
-type versionView struct {
-	Disk      string     `json:"disk_id"`
-	Partition string     `json:"partition"`
-	Path      string     `json:"path,omitempty"`
-	Status    string     `json:"status"`            // present, absent or unreadable
-	Version   int        `json:"version,omitempty"` // equal numbers, equal contents
-	Same      string     `json:"compared_by,omitempty"`
-	Type      string     `json:"type,omitempty"`
-	Size      int64      `json:"size_bytes"`
-	Modified  *time.Time `json:"modified,omitempty"`
-	Hash      string     `json:"sha256,omitempty"`
-	First     time.Time  `json:"first"`
-	Last      time.Time  `json:"last"`
-	Image     string     `json:"image"` // the newest that has it so
-	Points    int        `json:"points"`
-	Error     string     `json:"error,omitempty"`
 }
 
 func (c *console) versions(ctx context.Context, path, name string, o browse.VersionOptions) error {
@@ -80,7 +60,7 @@ func (c *console) versions(ctx context.Context, path, name string, o browse.Vers
 				unreadable += v.Points
 			}
 			if !c.json {
-				c.note("%s", v.line())
+				c.note("%s", versionLine(&v))
 			} else if err := c.emit(v); err != nil {
 				return err
 			}
@@ -93,9 +73,9 @@ func (c *console) versions(ctx context.Context, path, name string, o browse.Vers
 }
 
 // viewVersions puts neighbouring moments of one version together.
-func viewVersions(h browse.History) (out []versionView) {
+func viewVersions(h browse.History) (out []result.Version) {
 	for _, m := range h.Moments {
-		v := versionView{
+		v := result.Version{
 			Disk: h.DiskID, Partition: m.Partition, Path: m.Path, Status: "absent", Version: m.Version, Same: m.Same,
 			First: m.Time, Last: m.Time, Image: m.Image, Points: 1, Hash: m.Hash,
 		}
@@ -118,8 +98,8 @@ func viewVersions(h browse.History) (out []versionView) {
 	return out
 }
 
-// line is a version for people.
-func (v *versionView) line() string {
+// versionLine is a version for people.
+func versionLine(v *result.Version) string {
 	when := v.First.Format("2006-01-02 15:04:05")
 	if v.Points > 1 {
 		when += " – " + v.Last.Format("2006-01-02 15:04:05")

@@ -8,58 +8,15 @@ import (
 
 	"ingot/internal/disk"
 	"ingot/internal/filesys"
+	"ingot/internal/result"
 )
 
-// diskView is a disk as commands show it, and as --json prints it.
-type diskView struct {
-	Path       string     `json:"path,omitempty"`
-	ByID       []string   `json:"by_id,omitempty"`
-	Model      string     `json:"model,omitempty"`
-	Serial     string     `json:"serial,omitempty"`
-	Bus        string     `json:"bus,omitempty"`
-	Removable  bool       `json:"removable,omitempty"`
-	ReadOnly   bool       `json:"read_only,omitempty"`
-	Scheme     string     `json:"scheme,omitempty"`
-	ID         string     `json:"id,omitempty"`
-	Size       int64      `json:"size_bytes"`
-	Sector     int64      `json:"sector_bytes"`
-	Physical   int64      `json:"physical_sector_bytes,omitempty"`
-	Partitions []partView `json:"partitions"`
-	Warnings   []string   `json:"warnings,omitempty"`
-	Notes      []string   `json:"notes,omitempty"`
-	Error      string     `json:"error,omitempty"`
-}
-
-// partView is a partition.
-type partView struct {
-	Number     int      `json:"number"`
-	Type       string   `json:"type,omitempty"`
-	TypeName   string   `json:"type_name,omitempty"`
-	Name       string   `json:"name,omitempty"`
-	GUID       string   `json:"guid,omitempty"`
-	FileSystem string   `json:"file_system"`
-	Label      string   `json:"label,omitempty"`
-	Serial     string   `json:"serial,omitempty"`
-	Off        int64    `json:"offset_bytes"`
-	Size       int64    `json:"size_bytes"`
-	Used       int64    `json:"used_bytes"`
-	Cluster    int64    `json:"cluster_bytes,omitempty"`
-	Flags      []string `json:"flags,omitempty"`
-	// Stored is what an image file holds of it.
-	Stored   int64    `json:"stored_bytes,omitempty"`
-	Block    int64    `json:"block_bytes,omitempty"`
-	Whole    string   `json:"copied_whole,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
-	// RecoveryKeys are the ids of the keys that open a BitLocker volume.
-	RecoveryKeys []string `json:"recovery_keys,omitempty"`
-}
-
-func viewDisk(info disk.Info, l *disk.Layout) diskView {
-	v := diskView{
+func viewDisk(info disk.Info, l *disk.Layout) result.Disk {
+	v := result.Disk{
 		Path: info.Path, ByID: info.ByID, Model: strings.TrimSpace(info.Vendor + " " + info.Model), Serial: info.Serial,
 		Bus: info.Bus, Removable: info.Removable, ReadOnly: info.ReadOnly,
 		Size: info.Size, Sector: info.LogicalSector, Physical: info.PhysicalSector,
-		Partitions: []partView{},
+		Partitions: []result.Partition{},
 	}
 	if l != nil {
 		v.Scheme, v.ID, v.Sector, v.Warnings = string(l.Scheme), l.ID, l.SectorSize, l.Warnings
@@ -67,8 +24,8 @@ func viewDisk(info disk.Info, l *disk.Layout) diskView {
 	return v
 }
 
-func viewPart(p disk.Partition, fs filesys.Info) partView {
-	return partView{
+func viewPart(p disk.Partition, fs filesys.Info) result.Partition {
+	return result.Partition{
 		Number: p.Number, Type: p.Type, TypeName: p.TypeName, Name: p.Name, GUID: p.GUID,
 		FileSystem: fs.Type, Label: fs.Label, Serial: fs.Serial, RecoveryKeys: fs.RecoveryKeys, Off: p.Off, Size: p.Len, Used: fs.UsedBytes,
 		Cluster: fs.ClusterSize, Flags: flags(p), Whole: fs.WholeReason, Warnings: fs.Warnings,
@@ -88,8 +45,8 @@ func flags(p disk.Partition) []string {
 	return out
 }
 
-// print shows a disk as a heading and a table.
-func (v *diskView) print(w io.Writer) error {
+// printDisk shows a disk as a heading and a table.
+func printDisk(w io.Writer, v *result.Disk) error {
 	head := []string{v.Path, size(v.Size)}
 	for _, s := range []string{strings.ToUpper(v.Scheme), v.ID, v.Model, v.Serial, v.Bus} {
 		if s != "" {
@@ -117,7 +74,7 @@ func (v *diskView) print(w io.Writer) error {
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(tw, "   #\tOFFSET\tSIZE\tUSED\t\tFILE SYSTEM\tLABEL\tTYPE\tFLAGS")
 		for i := range v.Partitions {
-			v.Partitions[i].print(tw)
+			printPartition(tw, &v.Partitions[i])
 		}
 		if err := tw.Flush(); err != nil {
 			return err
@@ -135,7 +92,7 @@ func (v *diskView) print(w io.Writer) error {
 	return err
 }
 
-func (p *partView) print(w io.Writer) {
+func printPartition(w io.Writer, p *result.Partition) {
 	fmt.Fprintf(w, "   %d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Number, size(p.Off), size(p.Size), size(p.Used), bar(p.Used, p.Size),
 		p.FileSystem, p.Label, p.TypeName, strings.Join(p.Flags, ","))
 }

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"ingot/internal/backup"
 	"ingot/internal/disk"
+	"ingot/internal/result"
 	"ingot/internal/vdisk/wib"
 	"ingot/internal/winimage"
 )
@@ -189,27 +189,8 @@ func frontSize(b []byte, sector int64) int64 {
 	return size
 }
 
-// windowsView is a backup of ingot sets.
-type windowsView struct {
-	Computer string         `json:"computer"`
-	Folder   string         `json:"folder"`
-	Begun    time.Time      `json:"begun"`
-	Changed  time.Time      `json:"changed"`
-	Whole    bool           `json:"all_critical"`
-	Volumes  []windowVolume `json:"volumes"`
-	Problems []string       `json:"problems"`
-}
-
-// windowVolume is a volume of it.
-type windowVolume struct {
-	Name string `json:"name"`
-	File string `json:"file"`
-	Size int64  `json:"file_bytes"`
-	Disk int64  `json:"volume_bytes,omitempty"`
-}
-
 // viewWindows lists the Windows system images in a folder; there may be none.
-func viewWindows(ctx context.Context, path string) (out []windowsView) {
+func viewWindows(ctx context.Context, path string) (out []result.WindowsImage) {
 	computers, err := wib.Find(path)
 	if err != nil {
 		return nil
@@ -222,11 +203,11 @@ func viewWindows(ctx context.Context, path string) (out []windowsView) {
 	return out
 }
 
-func viewWindowsBackup(ctx context.Context, b *wib.Backup) windowsView {
-	v := windowsView{Computer: b.Computer, Folder: b.Path, Begun: b.Time, Changed: b.Changed, Whole: b.Whole, Problems: append([]string{}, b.Problems...)}
+func viewWindowsBackup(ctx context.Context, b *wib.Backup) result.WindowsImage {
+	v := result.WindowsImage{Computer: b.Computer, Folder: b.Path, Begun: b.Time, Changed: b.Changed, Whole: b.Whole, Problems: append([]string{}, b.Problems...)}
 	for i := range b.Disks {
 		d := &b.Disks[i]
-		vol := windowVolume{Name: d.Name(), File: d.Path, Size: d.Size}
+		vol := result.WindowsVolume{Name: d.Name(), File: d.Path, Size: d.Size}
 		one, err := winimage.Open(ctx, wib.Backup{Path: b.Path, Disks: b.Disks[i : i+1]})
 		if err == nil {
 			vol.Disk = one.Volumes[0].Size()
@@ -240,7 +221,7 @@ func viewWindowsBackup(ctx context.Context, b *wib.Backup) windowsView {
 	return v
 }
 
-func (c *console) printWindows(all []windowsView) {
+func (c *console) printWindows(all []result.WindowsImage) {
 	for i := range all {
 		v := &all[i]
 		when := "written " + v.Changed.Local().Format("2006-01-02 15:04")
