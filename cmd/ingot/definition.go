@@ -35,7 +35,7 @@ programs and files with passwords that it names.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	definitionsFlag(cmd, s)
-	cmd.AddCommand(newDefinitionNew(c, s), newDefinitionShow(c, s), newDefinitionValidate(c, s), newDefinitionEdit(c, s), newDefinitionList(c, s), newDefinitionPassword(c))
+	cmd.AddCommand(newDefinitionNew(c, s), newDefinitionShow(c, s), newDefinitionValidate(c, s), newDefinitionEdit(c, s), newDefinitionList(c, s), newDefinitionPassword(c), newDefinitionTest(c, s))
 	return cmd
 }
 

@@ -77,7 +77,7 @@ func runLine(r *service.Run) string {
 			first = r.Report.Warnings[0]
 		}
 	}
-	return strings.Join([]string{fmt.Sprint(r.ID), at.Local().Format(timeFormat), r.Definition, typ, string(r.State), string(r.Cause), took, stored, first}, "\t")
+	return strings.Join([]string{fmt.Sprint(r.ID), at.Local().Format(timeFormat), r.Title(), typ, string(r.State), string(r.Cause), took, stored, first}, "\t")
 }
 
 func headLine(s string) string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,13 +15,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot/internal/disk"
+	"ingot/internal/filesys"
 	"ingot/internal/job"
 	"ingot/internal/restore"
+	"ingot/internal/result"
 	"ingot/internal/vdisk"
 )
 
 type restoreFlags struct {
 	partitions, layout       string
+	expect                   string
 	disk                     int
 	yes, check, dryRun, test bool
 }
@@ -41,6 +46,10 @@ short leaves a disk without a table. Disk and partition ids are kept. On a large
 disk the rest stays free. With --partitions into partitions of the same place
 and size, the table and all other partitions of the target stay as they are.
 
+Scripts ask first with --dry-run --json, and then give the fingerprint of its answer
+with --expect: when the target is no longer that disk, or is cut otherwise, or
+something else would be restored, nothing is written (exit code 4).
+
 ` + pointHelp,
 		Example: `  sudo ingot restore /mnt/backup/2394E9AA621DDC3A-00-00.mrimgx /dev/sdb
   sudo ingot restore image.mrimgx /dev/sdb --partitions 3 --check
@@ -59,6 +68,7 @@ and size, the table and all other partitions of the target stay as they are.
 	f.BoolVar(&fl.check, "check", false, "read the target back afterwards and compare")
 	f.BoolVar(&fl.test, "verify", false, "verify the whole image before anything is overwritten")
 	f.BoolVar(&fl.dryRun, "dry-run", false, "say what would be overwritten, and write nothing")
+	f.StringVar(&fl.expect, "expect", "", "restore only if a dry run (--dry-run --json) still gives this fingerprint")
 	return cmd
 }
 
@@ -90,8 +100,12 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	if !c.json || !fl.yes {
 		c.tellRestore(plan, t, target)
 	}
+	mark := t.fingerprint(plan, from)
+	if fl.expect != "" && fl.expect != mark {
+		return refuse("%s is no longer what it was when it was looked at, or something else would be restored: nothing was written", target)
+	}
 	if fl.dryRun {
-		return c.restoreDone(&restoreReport{Status: "dry run", Target: target, Bytes: plan.Bytes, Warnings: plan.Warnings})
+		return c.restoreDone(t.foreseen(plan, mark))
 	}
 	if !t.created && !fl.yes {
 		yes, err := c.confirm(ctx, fmt.Sprintf("All that is listed above will be lost on %s.", target))
@@ -108,7 +122,7 @@ func (c *console) restore(ctx context.Context, path, target string, fl *restoreF
 	}
 	t.keep = true
 	t.tellSystem(plan, log)
-	return c.restoreDone(&restoreReport{
+	return c.restoreDone(&result.Restore{
 		Status: "done", Target: target, Bytes: plan.Bytes, Seconds: time.Since(began).Seconds(), Checked: fl.check, Warnings: log.Warnings(),
 	})
 }
@@ -292,17 +306,48 @@ func describe(info *disk.Info) string {
 	return info.Bus
 }
 
-// restoreReport is the result of ingot restore.
-type restoreReport struct {
-	Status   string   `json:"status"`
-	Target   string   `json:"target"`
-	Bytes    int64    `json:"bytes"`
-	Seconds  float64  `json:"seconds"`
-	Checked  bool     `json:"checked"`
-	Warnings []string `json:"warnings"`
+// foreseen is what a dry run says.
+func (t *restoreTarget) foreseen(plan *restore.Plan, mark string) *result.Restore {
+	d := viewDisk(t.file.Info, t.current)
+	d.Path = t.path
+	r := &result.Restore{
+		Status: "dry run", Target: t.path, Bytes: plan.Bytes, Warnings: plan.Warnings, Fingerprint: mark, Table: plan.Table, Disk: &d, Lost: []result.Partition{},
+	}
+	if t.current != nil {
+		for _, p := range t.current.Partitions {
+			d.Partitions = append(d.Partitions, viewPart(p, filesys.Info{}))
+		}
+	}
+	for _, p := range plan.Lost {
+		r.Lost = append(r.Lost, viewPart(p, filesys.Info{}))
+	}
+	for i := range plan.Parts {
+		p := &plan.Parts[i]
+		r.Holds = append(r.Holds, result.Extent{Number: p.Number, Name: p.Name, Off: p.Off, Size: p.Reader.Size()})
+	}
+	return r
 }
 
-func (c *console) restoreDone(r *restoreReport) error {
+// fingerprint changes when the target is another disk, or is cut otherwise, or
+// when something else is to be restored.
+func (t *restoreTarget) fingerprint(plan *restore.Plan, from *restoreFrom) string {
+	sum := sha256.New()
+	i := &t.file.Info
+	fmt.Fprintf(sum, "%q %q %q %d %d %q %v\n", absolute(t.path), i.Vendor+" "+i.Model, i.Serial, i.Size, i.LogicalSector, from.files, plan.Table)
+	if l := t.current; l != nil {
+		fmt.Fprintf(sum, "%q %q\n", l.Scheme, l.ID)
+		for _, p := range l.Partitions {
+			fmt.Fprintf(sum, "%d %d %d %q %q\n", p.Number, p.Off, p.Len, p.Type, p.GUID)
+		}
+	}
+	for i := range plan.Parts {
+		p := &plan.Parts[i]
+		fmt.Fprintf(sum, "> %d %d %d\n", p.Number, p.Off, p.Reader.Size())
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+func (c *console) restoreDone(r *result.Restore) error {
 	if c.json {
 		return c.emit(r)
 	}

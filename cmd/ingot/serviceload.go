@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"ingot/internal/definitions"
 	"ingot/internal/notify"
@@ -23,7 +24,11 @@ func loadTrusted(file string) (*plan.Definition, error) {
 
 // tellOwner gives word of what a run could not say itself.
 func tellOwner(ctx context.Context, d *plan.Definition, m *notify.Message) []error {
-	return notify.Tell(ctx, runner.Channels(d), m)
+	ways := runner.Channels(d)
+	if m.Event == notify.Test && !slices.ContainsFunc(ways, func(w notify.Channel) bool { return w.On.Has(notify.Test) }) {
+		return []error{refuse("the definition %s names nobody who could be told", d.Name)}
+	}
+	return notify.Tell(ctx, ways, m)
 }
 
 // refusedByService says whether the service does not do what it was asked for,

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ingot/internal/plan"
 	"ingot/internal/service"
 )
 
@@ -137,13 +136,15 @@ func roughly(d time.Duration) string {
 
 // jobLine is a run that waits or is under way.
 func jobLine(j *service.Job) string {
-	typ := string(j.Type)
-	if typ == "" {
-		typ = "as planned"
-	} else {
-		typ = plan.Type(typ).String()
+	line := fmt.Sprintf("%d  %s", j.ID, j.Title())
+	switch {
+	case j.Errand != nil:
+	case j.Type == "":
+		line += "  as planned"
+	default:
+		line += "  " + j.Type.String()
 	}
-	line := fmt.Sprintf("%d  %s  %s  %s", j.ID, j.Definition, typ, j.State)
+	line += "  " + string(j.State)
 	switch {
 	case j.Progress != nil:
 		line += "  " + progressLine(*j.Progress)

@@ -51,6 +51,19 @@ func Write(path string, data []byte, replace bool) error {
 	return syncFolder(dir)
 }
 
+// Remove deletes a definition file. The folder has to be one that nobody else
+// can put files into.
+func Remove(path string) error {
+	dir := filepath.Dir(path)
+	if err := trust.Folder(dir); err != nil {
+		return fmt.Errorf("delete %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
 // place gives a finished file its name.
 func place(tmp, path string, replace bool) error {
 	if replace {

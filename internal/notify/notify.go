@@ -20,6 +20,7 @@ const (
 	Warning
 	Failure
 	Overdue // there was no successful backup for too long
+	Test    // somebody wants to see whether the word arrives
 
 	Ends     = Success | Warning | Failure
 	Troubles = Warning | Failure | Overdue

@@ -19,7 +19,7 @@ import (
 type Fields struct {
 	Definition string
 	Host       string
-	Event      string // started, success, warning, failure, overdue
+	Event      string // started, success, warning, failure, overdue, test
 	Type       string // full, differential, incremental
 	Began      string // 2026-11-25 02:30
 	Ended      string
@@ -43,7 +43,8 @@ type Fields struct {
 // Templates of e-mails where a definition has none of its own.
 const (
 	DefaultSubject = `{{if eq .Event "overdue"}}No backup for {{.Days}} days{{else}}Backup {{.Event}}{{end}}: {{.Definition}} on {{.Host}}`
-	DefaultBody    = `{{if eq .Event "overdue"}}There was no successful backup of "{{.Definition}}" on {{.Host}} since {{.Since}}, {{.Days}} days ago.
+	DefaultBody    = `{{if eq .Event "test"}}This is a test: word of the backup "{{.Definition}}" on {{.Host}} arrives. No backup was made.
+{{else if eq .Event "overdue"}}There was no successful backup of "{{.Definition}}" on {{.Host}} since {{.Since}}, {{.Days}} days ago.
 {{else}}The backup "{{.Definition}}" on {{.Host}} {{if eq .Event "started"}}has begun.{{else}}ended: {{.Event}}.{{end}}
 {{if .Error}}
 Error: {{.Error}}
@@ -66,13 +67,13 @@ Notes:
 Log:      {{.Log}}
 {{end}}{{end}}`
 	// summary is what goes where there is room for a few lines.
-	summary = `{{if eq .Event "overdue"}}No successful backup of "{{.Definition}}" on {{.Host}} for {{.Days}} days{{else}}Backup "{{.Definition}}" on {{.Host}}: {{.Event}}{{end}}` +
+	summary = `{{if eq .Event "test"}}Test: word of the backup "{{.Definition}}" on {{.Host}} arrives{{else if eq .Event "overdue"}}No successful backup of "{{.Definition}}" on {{.Host}} for {{.Days}} days{{else}}Backup "{{.Definition}}" on {{.Host}}: {{.Event}}{{end}}` +
 		`{{if .Files}}, {{.Type}}, {{.Stored}} stored in {{.Duration}}{{end}}{{if .Error}}
 {{.Error}}{{end}}{{range .Warnings}}
 Warning: {{.}}{{end}}`
 )
 
-var words = map[Event]string{Start: "started", Success: "success", Warning: "warning", Failure: "failure", Overdue: "overdue"}
+var words = map[Event]string{Start: "started", Success: "success", Warning: "warning", Failure: "failure", Overdue: "overdue", Test: "test"}
 
 var types = map[string]string{"diff": "differential", "inc": "incremental"}
 

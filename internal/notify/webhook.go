@@ -34,7 +34,7 @@ type Webhook struct {
 
 // hook is what a generic webhook gets.
 type hook struct {
-	Event  string     `json:"event"` // started, success, warning, failure, overdue
+	Event  string     `json:"event"` // started, success, warning, failure, overdue, test
 	Text   string     `json:"text"`
 	Days   int        `json:"days_without_backup,omitempty"`
 	Report job.Report `json:"report"`

@@ -11,7 +11,8 @@ import (
 	"ingot/internal/secret"
 )
 
-// Channels are the ways to the owner that a definition names.
+// Channels are the ways to the owner that a definition names. All but pings and
+// metrics, which machines read as word of a backup, pass on a test.
 func Channels(d *plan.Definition) []notify.Channel {
 	n := &d.Notify
 	var out []notify.Channel
@@ -28,10 +29,10 @@ func Channels(d *plan.Definition) []notify.Channel {
 			Sender: &notify.Ping{URL: notify.Plain(p.URL), Log: true, Limit: limit}})
 	}
 	if n.Desktop {
-		out = append(out, notify.Channel{Name: "message on the desktop", On: notify.Ends | notify.Overdue, Limit: webLimit(0), Sender: notify.Desktop{}})
+		out = append(out, notify.Channel{Name: "message on the desktop", On: notify.Ends | notify.Overdue | notify.Test, Limit: webLimit(0), Sender: notify.Desktop{}})
 	}
 	if !n.NoEventLog {
-		out = append(out, notify.Channel{Name: "the log of the system", On: notify.Start | notify.Ends | notify.Overdue, Limit: webLimit(0), Sender: &notify.System{}})
+		out = append(out, notify.Channel{Name: "the log of the system", On: notify.Start | notify.Ends | notify.Overdue | notify.Test, Limit: webLimit(0), Sender: &notify.System{}})
 	}
 	if n.Metrics != "" {
 		out = append(out, notify.Channel{Name: "the file of metrics", On: notify.Ends, Limit: webLimit(0), Sender: &notify.TextFile{Path: n.Metrics}})
@@ -69,7 +70,7 @@ func mails(m *plan.Mail) (out []notify.Channel) {
 			Server: m.Host, Port: m.Port, Security: mailSecurity[m.Security], User: m.User, Password: reference(m.Password),
 			From: m.From, To: k.msg.To, Subject: k.msg.Subject, Body: k.msg.Body, Attach: k.msg.AttachLog,
 		}
-		out = append(out, notify.Channel{Name: fmt.Sprintf("e-mail by %s", m.Host), On: k.on, Sender: s})
+		out = append(out, notify.Channel{Name: fmt.Sprintf("e-mail by %s", m.Host), On: k.on | notify.Test, Sender: s})
 	}
 	return out
 }
@@ -82,7 +83,7 @@ func webhook(w *plan.Webhook) notify.Channel {
 	if w.Token.Given() {
 		s.Token = reference(w.Token)
 	}
-	return notify.Channel{Name: "webhook at " + host(w.URL), On: outcomes(w.On), Limit: 3 * limit, Sender: s}
+	return notify.Channel{Name: "webhook at " + host(w.URL), On: outcomes(w.On) | notify.Test, Limit: 3 * limit, Sender: s}
 }
 
 func outcomes(o plan.Outcomes) (e notify.Event) {

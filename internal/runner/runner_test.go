@@ -22,6 +22,7 @@ import (
 	"ingot/internal/disk"
 	"ingot/internal/job"
 	"ingot/internal/machine"
+	"ingot/internal/notify"
 	"ingot/internal/plan"
 )
 
@@ -372,6 +373,14 @@ func TestRunTellsTheOwner(t *testing.T) {
 	}
 	if strings.Join(paths, " ") != "/broken /hook /ping /ping/start" {
 		t.Error(paths)
+	}
+	got = nil
+	mu.Unlock()
+	errs := notify.Tell(t.Context(), Channels(d), &notify.Message{Event: notify.Test, Report: job.Report{Definition: "a"}})
+	mu.Lock()
+	// Machines take a ping or a metric for a backup.
+	if all := strings.Join(got, " "); len(errs) != 1 || strings.Contains(all, "/ping") || len(got) != 3 || !strings.Contains(all, "test") {
+		t.Errorf("%v, %s", errs, all)
 	}
 	if b, err := os.ReadFile(metrics); err != nil || !strings.Contains(string(b), `ingot_last_run_success{definition="system"} 1`) {
 		t.Errorf("%s, %v", b, err)

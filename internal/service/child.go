@@ -212,6 +212,9 @@ func outcome(ctx context.Context, err error, killed bool, r *job.Report, said *c
 	switch {
 	case r != nil && o.ExitCode >= 0 && told(r.Status):
 		o.State, o.Error, o.Hint = State(r.Status), cut(r.Error), cut(r.Hint)
+	case known && state == Success && r != nil && len(r.Warnings) > 0:
+		// An errand has a result of its own, with warnings like a report's.
+		o.State, o.Report = Warned, &job.Report{Status: job.Warned, Warnings: r.Warnings}
 	case known:
 		o.State, o.Report = state, nil
 	case r != nil && r.Error != "":

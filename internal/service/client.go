@@ -57,12 +57,17 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return err
 	}
+	return decode(resp, out)
+}
+
+// decode reads an answer into out.
+func decode(resp *http.Response, out any) error {
 	defer resp.Body.Close()
 	if out == nil {
 		return nil
 	}
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("answer of the service to %s %s: %w", method, path, err)
+		return fmt.Errorf("answer of the service to %s %s: %w", resp.Request.Method, resp.Request.URL.Path, err)
 	}
 	return nil
 }
@@ -73,6 +78,12 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	if err != nil {
 		return nil, err
 	}
+	return c.ask(req)
+}
+
+// ask sends a request as it is.
+func (c *Client) ask(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
 	resp, err := c.http.Do(req)
 	switch {
 	case ctx.Err() != nil && err != nil:

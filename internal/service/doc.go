@@ -13,12 +13,16 @@
 //   - engine.go, due.go: which runs there are and which may start. It knows no
 //     clock, process or file, so tests take it through years.
 //   - service.go, start.go: the loop around it. child.go: one process.
+//     errand.go: runs without a definition, which verify or restore.
 //   - recorder.go, history.go, runlog.go: what is remembered. A run is queued
 //     and its moment is done with in one transaction, so that a crash neither
 //     loses nor doubles it.
-//   - definitions.go: the folder; mounts.go, idle.go: what schedules wait for.
+//   - definitions.go: the folder; edit.go: definitions read and written from
+//     outside, each change naming the version it is of; mounts.go, idle.go: what
+//     schedules wait for.
 //   - server.go, status.go, stream.go, metrics.go: HTTP over a local socket;
-//     peer.go, listen.go: who is at its other end; client.go: the other end.
+//     peer.go, listen.go: who is at its other end; grant.go: rights lent to a
+//     process for a while; client.go: the other end.
 //
 // Roles: the administrator (and the user the service runs as) may do all;
 // members of its group see and run what is defined; nobody else gets an answer.

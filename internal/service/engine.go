@@ -283,6 +283,7 @@ func (e *engine) close(c *change, r *Run, o Outcome, now time.Time) {
 	r.ExitCode, r.Error, r.Hint, r.Report = o.ExitCode, o.Error, o.Hint, kept(o.Report)
 	again := Run{Definition: r.Definition, Type: r.Type, Due: r.Due, Until: r.Until, Attempt: r.Attempt + 1, Of: r.ID}
 	switch {
+	case r.Errand != nil: // only who asked for it can say whether it is wanted again
 	case r.State == Interrupted && again.Attempt < maxAttempts:
 		again.Cause = ByResume
 	case r.State == Interrupted:

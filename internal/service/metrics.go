@@ -11,7 +11,7 @@ import (
 
 // counters count since the service started.
 type counters struct {
-	ended  map[[2]string]int // by definition and state
+	ended  map[[2]string]int // by definition (or verb of an errand) and state
 	alarms int
 }
 
@@ -19,7 +19,7 @@ func (c *counters) add(r *Run) {
 	if c.ended == nil {
 		c.ended = map[[2]string]int{}
 	}
-	c.ended[[2]string{r.Definition, string(r.State)}]++
+	c.ended[[2]string{r.kind(), string(r.State)}]++
 }
 
 // getMetrics gives numbers in the text format of Prometheus 0.0.4. Names of

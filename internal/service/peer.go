@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Role says what the other end of a connection may do.
@@ -31,6 +32,9 @@ type Peer struct {
 	PID    int
 	Name   string // for the history
 	Role   Role
+	// Lent says that the role is an administrator's, until Until.
+	Lent  bool
+	Until time.Time
 }
 
 // admit gives a peer its role: the administrator and the user the service runs

@@ -78,7 +78,8 @@ func TestOtherUsers(t *testing.T) {
 	if err := os.Chmod(r.opts.Socket, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"GET /v1/status", "GET /v1/session", "GET /metrics", "GET /v1/events", "GET /nothing", "POST /v1/definitions/a:run", "POST /v1/queue/pause", "GET /v1/runs/1/log"} {
+	for _, line := range []string{"GET /v1/status", "GET /v1/session", "GET /metrics", "GET /v1/events", "GET /nothing", "POST /v1/definitions/a:run", "POST /v1/queue/pause", "GET /v1/runs/1/log",
+		"GET /v1/definitions/a/xml", "PUT /v1/definitions/a", "DELETE /v1/definitions/a"} {
 		as(t, stranger, 0, []int{0, group}, func() {
 			if status, err := request(r.opts.Socket, line); err != nil || !strings.Contains(status, " 403 ") {
 				t.Errorf("a stranger asked %s: %s, %v", line, status, err)

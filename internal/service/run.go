@@ -42,12 +42,13 @@ const (
 	ByRetry    Cause = "retry"    // an earlier run failed
 )
 
-// Run is one run of a definition: what the history keeps and the interface
+// Run is one run of a definition, or an errand: what the history keeps and the interface
 // gives out. Times are those of the clock of the service.
 type Run struct {
-	ID         uint64    `json:"id"` // grows with each run and is never used twice
-	Definition string    `json:"definition"`
-	Type       plan.Type `json:"type,omitempty"` // asked for; "" leaves it to the plan
+	ID         uint64    `json:"id"`               // grows with each run and is never used twice
+	Definition string    `json:"definition"`       // "" for an errand
+	Errand     *Errand   `json:"errand,omitempty"` // what it does without a definition
+	Type       plan.Type `json:"type,omitempty"`   // asked for; "" leaves it to the plan
 	Cause      Cause     `json:"cause"`
 	Why        string    `json:"why,omitempty"` // of the schedule: "daily at 02:30"
 	By         string    `json:"by,omitempty"`  // who asked for it

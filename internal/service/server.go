@@ -72,16 +72,22 @@ func (s *Service) handler() http.Handler {
 	}{
 		{"GET /v1/status", See, s.getStatus},
 		{"GET /v1/session", See, getSession},
+		{"POST /v1/session/{verb}", See, s.postSession},
+		{"POST /v1/unlock", Own, s.postUnlock},
 		{"GET /v1/jobs", See, s.getJobs},
 		{"GET /v1/jobs/{id}", See, s.getJob},
 		{"POST /v1/jobs/{verb}", Act, s.postJob},
 		{"POST /v1/queue/{verb}", Act, s.postQueue},
+		{"POST /v1/errands", Own, s.postErrand},
 		{"GET /v1/runs", See, s.getRuns},
 		{"GET /v1/runs/{id}", See, s.getRun},
 		{"GET /v1/runs/{id}/log", See, s.getLog},
 		{"GET /v1/definitions", See, s.getDefinitions},
 		{"GET /v1/definitions/{name}", See, s.getDefinition},
 		{"POST /v1/definitions/{verb}", Act, s.postDefinition},
+		{"GET /v1/definitions/{name}/xml", Own, s.getDocument},
+		{"PUT /v1/definitions/{name}", Own, s.putDocument},
+		{"DELETE /v1/definitions/{name}", Own, s.deleteDocument},
 	} {
 		mux.Handle(r.pattern, s.guarded(r.need, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			v, err := r.do(req)
@@ -100,6 +106,9 @@ func (s *Service) handler() http.Handler {
 func (s *Service) guarded(need Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		p := peerOf(req.Context())
+		role, until := s.grants.role(p)
+		p.Role, p.Until, p.Lent = role, until, !until.IsZero()
+		req = req.WithContext(withPeer(req.Context(), p))
 		if !p.Role.May(need) || p.Role == None {
 			answer(w, nil, &Problem{
 				Title: p.Name + " may not do this", Status: http.StatusForbidden, Code: "forbidden",
@@ -152,11 +161,13 @@ func (s *Service) getStatus(*http.Request) (any, error) { return s.status() }
 type Session struct {
 	Who  string `json:"who"`
 	Role Role   `json:"role"`
+	// Until is when the role falls back, if it is lent.
+	Until time.Time `json:"until,omitzero"`
 }
 
 func getSession(req *http.Request) (any, error) {
 	p := peerOf(req.Context())
-	return Session{p.Name, p.Role}, nil
+	return Session{p.Name, p.Role, p.Until}, nil
 }
 
 func (s *Service) getJobs(*http.Request) (any, error) {
@@ -318,11 +329,14 @@ type RunRequest struct {
 	Type plan.Type `json:"type,omitempty"` // "" leaves it to the plan
 }
 
-// postDefinition does NAME:run, NAME:pause and NAME:resume.
+// postDefinition does NAME:run, NAME:pause, NAME:resume and NAME:test.
 func (s *Service) postDefinition(req *http.Request) (any, error) {
 	name, verb, _ := strings.Cut(req.PathValue("verb"), ":")
-	if verb == "run" {
+	switch verb {
+	case "run":
 		return s.ask(req, name)
+	case "test":
+		return s.test(req.Context(), name)
 	}
 	on, err := pausing(verb)
 	if err != nil {

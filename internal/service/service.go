@@ -84,7 +84,10 @@ type Service struct {
 	logs    logs
 	bus     bus
 	started time.Time
-	kick    chan struct{} // has something when there may be work
+	kick    chan struct{}      // has something when there may be work
+	changed chan chan struct{} // a definition was changed from here; closed when it is known
+	editing sync.Mutex         // one change of a definition at a time
+	grants  grants
 	streams chan struct{} // a place for each stream of events
 
 	mu    sync.Mutex
@@ -130,7 +133,7 @@ func Serve(ctx context.Context, opts Options) error {
 }
 
 func newService(ctx context.Context, opts Options) (*Service, error) {
-	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx}
+	s := &Service{opts: opts.filled(), kick: make(chan struct{}, 1), changed: make(chan chan struct{}), streams: make(chan struct{}, maxStreams), live: map[uint64]*live{}, stop: ctx, grants: grants{now: time.Now}}
 	s.log, s.started = s.opts.Log, s.opts.Clock.Now()
 	s.logs = logs{filepath.Join(s.opts.State, "logs")}
 	if err := os.MkdirAll(s.logs.dir, 0o700); err != nil {
@@ -198,6 +201,9 @@ func (s *Service) loop(ctx context.Context) {
 		case <-s.kick:
 		case <-scan.C:
 			s.look()
+		case seen := <-s.changed:
+			s.look()
+			close(seen)
 		}
 		timer.Stop()
 	}

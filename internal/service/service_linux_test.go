@@ -459,3 +459,28 @@ func TestSocket(t *testing.T) {
 		t.Errorf("a file in the place of the socket: %v", err)
 	}
 }
+
+func TestTestMessages(t *testing.T) {
+	r := newRig(t, map[string]string{"a": ""})
+	var problem error
+	r.opts.Tell = func(_ context.Context, d *plan.Definition, m *notify.Message) []error {
+		if m.Event != notify.Test || d.Name != "a" || m.Report.Definition != "a" {
+			t.Errorf("%s: %+v", d.Name, m)
+		}
+		if problem != nil {
+			return []error{problem}
+		}
+		return nil
+	}
+	r.start()
+	if got, err := r.client.Test(t.Context(), "a"); err != nil || len(got.Problems) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	problem = errors.New("mail: refused")
+	if got, err := r.client.Test(t.Context(), "a"); err != nil || len(got.Problems) != 1 || got.Problems[0] != "mail: refused" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := r.client.Test(t.Context(), "b"); !refusedWith(err, http.StatusNotFound) {
+		t.Error(err)
+	}
+}

@@ -24,7 +24,7 @@ func (s *Service) start(ctx context.Context, r Run) {
 		tell:  func(e job.Event) { s.heard(r.ID, e) },
 		log:   s.logs.create(r.ID, s.opts.Clock.Now),
 	}
-	s.log.Info("a run starts", "run", r.ID, "definition", r.Definition, "type", r.Type, "cause", r.Cause)
+	s.log.Info("a run starts", "run", r.ID, "of", r.Title(), "type", r.Type, "cause", r.Cause)
 	s.wg.Go(func() {
 		o := t.run(ctx)
 		o = s.settled(ctx, o)
@@ -44,6 +44,9 @@ const lockWait = "1h"
 // not be in the folder the program looks into by itself.
 func (s *Service) commandLine(r *Run) []string {
 	argv := append([]string{}, s.opts.Program...)
+	if r.Errand != nil {
+		return append(argv, r.Errand.arguments()...)
+	}
 	argv = append(argv, "run", s.shelf.entries[r.Definition].File, "--json", "--run-id", runName(r.ID), "--log-folder", filepath.Join(s.opts.State, "runs"), "--wait", lockWait)
 	if flag, ok := typeFlags[r.Type]; ok {
 		argv = append(argv, flag)
@@ -115,7 +118,7 @@ func (s *Service) finished(id uint64, o Outcome) {
 	if !ok {
 		return
 	}
-	s.log.Info("a run has ended", "run", r.ID, "definition", r.Definition, "state", r.State, "error", r.Error)
+	s.log.Info("a run has ended", "run", r.ID, "of", r.Title(), "state", r.State, "error", r.Error)
 	s.count.add(&r)
 	if o.Report == nil {
 		s.report(&r)
