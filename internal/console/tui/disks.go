@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -115,12 +114,4 @@ func partName(p *result.Partition) string {
 		label = p.Name
 	}
 	return words(fmt.Sprintf("partition %d", p.Number), p.FileSystem, label, size(p.Used)+" of "+size(p.Size), strings.Join(p.Flags, ","))
-}
-
-// sameDisk says whether a disk is still the one that was looked at.
-func sameDisk(a, b *result.Disk) error {
-	if a.Path != b.Path || a.Serial != b.Serial || a.Model != b.Model || a.Size != b.Size || a.ID != b.ID || len(a.Partitions) != len(b.Partitions) {
-		return errors.New(a.Path + " is no longer the disk you looked at. Nothing was written.")
-	}
-	return nil
 }

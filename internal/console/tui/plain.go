@@ -17,8 +17,8 @@ type plain struct {
 	w     World
 	out   io.Writer
 	lines <-chan string
-	held  *string // a line that came while something ran
-	from  int     // the first choice that is shown
+	held  []string // lines that came while something ran
+	from  int      // the first choice that is shown
 }
 
 // plainWidth is how long a line is at most; choicesShown how many choices are
@@ -68,9 +68,9 @@ func readLines(ctx context.Context, in io.Reader) <-chan string {
 
 // line is the next line; false when there is none.
 func (p *plain) line(ctx context.Context) (string, bool) {
-	if p.held != nil {
-		line := *p.held
-		p.held = nil
+	if len(p.held) > 0 {
+		line := p.held[0]
+		p.held = p.held[1:]
 		return line, true
 	}
 	select {
@@ -180,9 +180,13 @@ func (p *plain) do(ctx context.Context, w Work) Step {
 	events, done := make(chan job.Event), make(chan Step, 1)
 	go func() { done <- w(ctx, p.w, func(e job.Event) { events <- e }) }()
 	lines := p.lines
+	if p.m.Screen().Run != nil && len(p.held) > 0 && p.held[0] == "c" { // it came before the run had begun
+		p.held = p.held[1:]
+		lines = p.heard("c", true, cancel)
+	}
 	for {
-		if p.held != nil {
-			lines = nil // one line is kept, the others wait
+		if len(p.held) >= mostAhead {
+			lines = nil // the others wait where they are
 		}
 		select {
 		case e := <-events:
@@ -205,7 +209,7 @@ func (p *plain) heard(line string, ok bool, cancel func()) <-chan string {
 		p.print("Cancelling ...")
 		cancel()
 	default:
-		p.held = &line
+		p.held = append(p.held, line)
 	}
 	return p.lines
 }

@@ -16,7 +16,8 @@ type target struct {
 	disk   result.Disk
 	fresh  bool     // a file that is not there yet
 	reason string   // why it is refused; "" when it is not
-	losses []string // what the program says will be lost, and what comes
+	losses []string // what will be lost, and what comes
+	mark   string   // the fingerprint of target and plan, which must hold when it is begun
 }
 
 // restorePoint lists the disks, and asks the program of each whether it may be
@@ -40,12 +41,43 @@ func restorePoint(p *point) Step {
 func tryTarget(ctx context.Context, w World, p *point, d result.Disk) target {
 	t := target{disk: d}
 	a, err := w.Run(ctx, nil, "restore", "--dry-run", "--", p.path(), d.Path)
-	if err != nil {
+	r, ok := last[restoreResult](a)
+	switch {
+	case err != nil:
 		t.reason = err.Error()
-	} else {
-		t.losses = a.Said
+	case !ok || r.Fingerprint == "":
+		t.reason = "the program does not say what would be lost"
+	default:
+		t.losses, t.mark = lossesText(&d, &r), r.Fingerprint
 	}
 	return t
+}
+
+// lossesText says what a restore takes away and what it brings.
+func lossesText(d *result.Disk, r *restoreResult) []string {
+	out := []string{d.Path + " keeps its partition table. These partitions are overwritten:"}
+	if r.Table {
+		out[0] = d.Path + " gets a new partition table. What is on it now is lost:"
+	}
+	for _, p := range r.Lost {
+		for i := range d.Partitions {
+			if q := &d.Partitions[i]; q.Number == p.Number && q.Off == p.Off {
+				p = *q // with its label, and how full it is
+			}
+		}
+		out = append(out, "  "+words(fmt.Sprintf("partition %d", p.Number), size(p.Size), p.TypeName, p.FileSystem, p.Label, p.Name))
+	}
+	if len(r.Lost) == 0 {
+		out = append(out, "  (no partition table that can be read)")
+	}
+	out = append(out, "It will hold:")
+	for _, h := range r.Holds {
+		out = append(out, "  "+words(h.Name, size(h.Size)))
+	}
+	for _, text := range r.Warnings {
+		out = append(out, warn+" "+text)
+	}
+	return out
 }
 
 func targetsScreen(p *point, targets []target) *Screen {
@@ -139,12 +171,12 @@ func confirmScreen(p *point, t *target, o restoreOptions) *Screen {
 	}
 }
 
-// startRestore looks once more whether the target is the one that was looked at,
-// and restores.
+// startRestore restores. The program looks once more whether the target is the
+// one that was looked at; without --yes it overwrites nothing that is there.
 func startRestore(p *point, t *target, o restoreOptions) Step {
 	args := []string{"restore"}
 	if !t.fresh {
-		args = append(args, "--yes")
+		args = append(args, "--yes", "--expect="+t.mark)
 	}
 	if o.verify {
 		args = append(args, "--verify")
@@ -153,26 +185,7 @@ func startRestore(p *point, t *target, o restoreOptions) Step {
 		args = append(args, "--check")
 	}
 	args = append(args, "--", p.path(), t.disk.Path)
-	s := startRun("Restoring to "+diskName(&t.disk), func(_ *Run, a *Answer, err error) *Screen { return restored(t, a, err) }, args...)
-	run := s.Work
-	s.Work = func(ctx context.Context, w World, tell func(job.Event)) Step {
-		if err := stillSame(ctx, w, t); err != nil {
-			return replace(trouble("Restore to "+t.disk.Path, err))
-		}
-		return run(ctx, w, tell)
-	}
-	return s
-}
-
-func stillSame(ctx context.Context, w World, t *target) error {
-	if t.fresh {
-		return nil // without --yes the program overwrites nothing that is there
-	}
-	d, err := readDisk(ctx, w, t.disk.Path)
-	if err != nil {
-		return err
-	}
-	return sameDisk(&t.disk, d)
+	return startRun("Restoring to "+diskName(&t.disk), func(_ *Run, a *Answer, err error) *Screen { return restored(t, a, err) }, args...)
 }
 
 // restoreResult is what "restore --json" ends with.
@@ -182,6 +195,14 @@ type restoreResult struct {
 	Seconds  float64  `json:"seconds"`
 	Checked  bool     `json:"checked"`
 	Warnings []string `json:"warnings"`
+	// Of a dry run:
+	Fingerprint string             `json:"fingerprint"`
+	Table       bool               `json:"new_table"`
+	Lost        []result.Partition `json:"lost"`
+	Holds       []struct {
+		Name string `json:"name"`
+		Size int64  `json:"size_bytes"`
+	} `json:"will_hold"`
 }
 
 // restored is the end of a restore.

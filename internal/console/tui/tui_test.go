@@ -90,10 +90,10 @@ func newFake() *fake {
 			"verify":                       `{"status":"good","blocks":5,"bytes":10}`,
 			"image":                        `{"status":"done","file":"AB-00-00.mrimgx","folder":"/b","type":"full","verified_blocks":9}`,
 			"image --to=/b --dry-run":      `{"path":"/dev/sda","partitions":[{"number":1,"used_bytes":50}],"warnings":["a warning"]}`,
-			"restore --dry-run":            `{"status":"dry run"}`, "restore --yes": `{"status":"done","bytes":10,"checked":true}`, "restore --verify": `{"status":"done","bytes":10}`,
+			"restore --dry-run":            `{"status":"dry run","fingerprint":"f00","new_table":true,"lost":[{"number":9,"name":"lost","size_bytes":1024}],"will_hold":[{"name":"partition 1 (NTFS)","size_bytes":5}]}`, "restore --yes": `{"status":"done","bytes":10,"checked":true}`, "restore --verify": `{"status":"done","bytes":10}`,
 		},
 		fails:  map[string]*Failure{"restore --dry-run -- /b/AB-00-00.mrimgx /dev/sda": {Text: "/dev/sda is in use", Code: 4}},
-		said:   map[string][]string{"restore --dry-run": {"partition 9 will be lost"}},
+		said:   map[string][]string{},
 		events: []job.Event{{Kind: job.Stage, Stage: "verify", Total: 10}, {Kind: job.Progress, Stage: "verify", Done: 5, Total: 10, Rate: 2e6, Left: 61}, {Kind: job.Warning, Text: "beware"}},
 	}
 }
@@ -120,9 +120,9 @@ func paths() map[string]struct {
 		"image nothing": {[]string{"1", "1", "1", "2", "3"}, []string{"Not possible: Tick at least one"}, ""},
 		"image summary": {[]string{"1", "1", "3", "=/b"}, []string{"[!] a warning", "[x] Verify"}, "image --to=/b --dry-run -- /dev/sda"},
 		"refused":       {[]string{"2", "=/b", "1", "2", "1"}, []string{"Not possible: /dev/sda is in use"}, ""},
-		"losses":        {[]string{"2", "=/b", "1", "2", "2"}, []string{"partition 9 will be lost"}, ""},
+		"losses":        {[]string{"2", "=/b", "1", "2", "2"}, []string{"gets a new partition table", "partition 9  1.0 KiB  lost", "partition 1 (NTFS)"}, ""},
 		"not confirmed": {[]string{"2", "=/b", "1", "2", "2", "1", "=yes"}, []string{"That is not it. Nothing was written."}, ""},
-		"confirmed":     {[]string{"2", "=/b", "1", "2", "2", "1", "=200"}, []string{"Restored", "[ok] Checked"}, "restore --yes --verify --check -- /b/AB-00-00.mrimgx /dev/sdb"},
+		"confirmed":     {[]string{"2", "=/b", "1", "2", "2", "1", "=200"}, []string{"Restored", "[ok] Checked"}, "restore --yes --expect=f00 --verify --check -- /b/AB-00-00.mrimgx /dev/sdb"},
 		"to a new file": {[]string{"2", "=/b", "1", "2", "3", "=/n.img", "1"}, []string{"Restored"}, "restore --verify --check -- /b/AB-00-00.mrimgx /n.img"},
 		"history":       {[]string{"7", "1"}, []string{"Run 7 of system", "no room", "a line of the log"}, ""},
 	}
@@ -332,21 +332,16 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// A disk that was exchanged after it was looked at is not written to.
-func TestExchangedDisk(t *testing.T) {
+// Nothing is restored when the program does not say what would be lost.
+func TestNoFingerprint(t *testing.T) {
 	w := newFake()
-	w.answers["disks -- /dev/sdb"] = `{"path":"/dev/sdb","model":"Gamma","size_bytes":200000000000}`
+	w.answers["restore --dry-run"] = `{"status":"dry run"}`
 	var out strings.Builder
-	if err := Plain(t.Context(), w, strings.NewReader("2\n/b\n1\n2\n2\n1\n200\n"), &out); err != nil {
+	if err := Plain(t.Context(), w, strings.NewReader("2\n/b\n1\n2\n2\n"), &out); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "no longer the disk you looked at") {
+	if !strings.Contains(out.String(), "does not say what would be lost") {
 		t.Errorf("not refused:\n%s", out.String())
-	}
-	for _, ran := range w.ran {
-		if strings.HasPrefix(ran, "restore --yes") {
-			t.Error("restored all the same")
-		}
 	}
 }
 
@@ -356,12 +351,11 @@ func TestHostileTexts(t *testing.T) {
 	quoted, _ := json.Marshal(evil)
 	w := newFake()
 	for key, text := range w.answers {
-		for _, word := range []string{"Alpha", "SER-1234", "NTFS", "PC", "Ingot", "a warning", "a.txt", "none", "me.txt"} {
+		for _, word := range []string{"Alpha", "SER-1234", "NTFS", "PC", "Ingot", "a warning", "a.txt", "none", "me.txt", "lost", "partition 1"} {
 			text = strings.ReplaceAll(text, `"`+word, string(quoted[:len(quoted)-1]))
 		}
 		w.answers[key] = text
 	}
-	w.said["restore --dry-run"] = []string{evil}
 	w.events = append(w.events, job.Event{Kind: job.Note, Text: evil}, job.Event{Kind: job.Stage, Stage: evil}, job.Event{Kind: job.Progress, Object: evil})
 	w.fails["restore --dry-run -- /b/AB-00-00.mrimgx /dev/sda"] = &Failure{Text: evil, Hint: evil, Code: 1}
 	w.fails["cp"] = &Failure{Text: evil, Hint: evil}
