@@ -24,8 +24,6 @@ type Options struct {
 	Mono bool // no colours
 	// ASCII is for terminals that have nothing else.
 	ASCII bool
-	// Panic, in tests, has the drawing panic.
-	Panic func()
 }
 
 // full draws the Machine on a terminal. All fields are the drawing loop's.
@@ -96,9 +94,6 @@ func (s *starter) Update(msg tea.Msg) (tea.Model, tea.Cmd) { return s, s.update(
 
 // View implements tea.Model.
 func (s *starter) View() tea.View {
-	if s.o.Panic != nil {
-		s.o.Panic()
-	}
 	v := tea.NewView(s.draw())
 	v.AltScreen = true
 	v.DisableBracketedPasteMode = s.o.ASCII
