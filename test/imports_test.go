@@ -26,7 +26,7 @@ var levels = []struct {
 	{4, "internal/service"},
 	{4, "internal/preview"},
 	{1, "internal/hook"}, {2, "internal/machine"}, {3, "internal/runner"},
-	{5, "internal/console/view"}, {5, "internal/console/draft"}, {6, "internal/console"}, {7, "cmd/"}, {7, "test"},
+	{5, "internal/console/view"}, {5, "internal/console/draft"}, {6, "internal/console"}, {6, "internal/console/tui"}, {7, "cmd/"}, {7, "test"},
 }
 
 // stand is the level of a package; -1 when nobody has given it one.

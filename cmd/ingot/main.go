@@ -91,7 +91,7 @@ Exit codes:
 		newConsolidate(c), newPurge(c), newProtect(c), newMount(c), newUmount(c), newNBD(c), newDemo(c), newLs(c),
 		newTree(c), newFind(c), newCat(c), newCp(c), newVersions(c), newDefinition(c), newPlan(c), newSchedule(c),
 		newRun(c), newService(c), newStatus(c), newQueue(c), newHistory(c), newLog(c), newCancel(c), newPause(c),
-		newUnpause(c), newUnlock(c), newUI(c, consolePages),
+		newUnpause(c), newUnlock(c), newUI(c, consolePages), newTUI(c),
 	)
 	return root
 }
