@@ -34,7 +34,7 @@ func TestRestore(t *testing.T) {
 	p.reads("How the disk will be")
 	p.reads("<img src=x") // what is on it
 	p.sound("restore-layout")
-	p.click("a.primary")
+	p.click("main a.primary")
 	p.reads("How careful")
 	p.sound("restore-options")
 	p.click("form .primary")
