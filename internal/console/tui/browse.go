@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 )
@@ -44,7 +45,7 @@ func volumesScreen(p *point, parts []result.ImagePartition) *Screen {
 		if v.Letter != "" {
 			letter = v.Letter + ":"
 		}
-		c := Choice{Label: words(v.Partition, letter, v.FileSystem, v.Label, size(v.Size)), Do: func() Step {
+		c := Choice{Label: words(v.Partition, letter, v.FileSystem, v.Label, view.Bytes(v.Size)), Do: func() Step {
 			return work(loadPlace(place{point: p, partition: v.Partition}))
 		}}
 		if !v.Readable {
@@ -104,13 +105,13 @@ func fileChoice(l place, f result.File) Choice {
 	case f.Type != "file":
 		return Choice{Label: words(name, f.Type), Do: func() Step { return open(fileScreen(to, &f)) }}
 	}
-	return Choice{Label: words(name, size(f.Size)), Do: func() Step { return open(fileScreen(to, &f)) }}
+	return Choice{Label: words(name, view.Bytes(f.Size)), Do: func() Step { return open(fileScreen(to, &f)) }}
 }
 
 // fileScreen says what is known of a file.
 func fileScreen(l place, f *result.File) *Screen {
 	s := &Screen{Title: words(l.title(), moment(l.point.Time))}
-	s.Say = append(s.Say, fmt.Sprintf("A %s of %s (%d bytes).", f.Type, size(f.Size), f.Size))
+	s.Say = append(s.Say, fmt.Sprintf("A %s of %s (%d bytes).", f.Type, view.Bytes(f.Size), f.Size))
 	if f.Modified != nil {
 		s.Say = append(s.Say, "Changed "+moment(*f.Modified))
 	}
@@ -159,7 +160,7 @@ func copied(l place, to string, a *Answer, err error) *Screen {
 		return trouble("Copy "+l.title(), err)
 	}
 	s := &Screen{Title: "Copied to " + to, Choices: endChoices()}
-	s.Say = []string{fmt.Sprintf("%s %s, %s, %s.", good, count(r.Files, "file"), count(r.Folders, "folder"), size(r.Bytes))}
+	s.Say = []string{fmt.Sprintf("%s %s, %s, %s.", good, view.Count(r.Files, "file"), view.Count(r.Folders, "folder"), view.Bytes(r.Bytes))}
 	if err != nil {
 		s.Say = append(s.Say, fmt.Sprintf("%s %d could not be copied: %v", bad, r.Failed, err))
 	}

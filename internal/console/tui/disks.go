@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 )
@@ -105,7 +106,7 @@ func diskName(d *result.Disk) string {
 	if d.Removable {
 		removable = "removable"
 	}
-	return words(d.Path, d.Model, size(d.Size), d.Serial, d.Bus, removable)
+	return words(d.Path, d.Model, view.Bytes(d.Size), d.Serial, d.Bus, removable)
 }
 
 func partName(p *result.Partition) string {
@@ -113,5 +114,5 @@ func partName(p *result.Partition) string {
 	if label == "" {
 		label = p.Name
 	}
-	return words(fmt.Sprintf("partition %d", p.Number), p.FileSystem, label, size(p.Used)+" of "+size(p.Size), strings.Join(p.Flags, ","))
+	return words(fmt.Sprintf("partition %d", p.Number), p.FileSystem, label, view.Bytes(p.Used)+" of "+view.Bytes(p.Size), strings.Join(p.Flags, ","))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 )
@@ -104,14 +105,14 @@ func setName(s *result.Set) string {
 	if n := len(s.Points); n > 0 {
 		newest = "newest " + moment(s.Points[n-1].Time)
 	}
-	return words(mark, s.Host, s.Disk, s.DiskID, count(len(s.Points), "point"), size(s.Size), s.Encrypt, newest)
+	return words(mark, s.Host, s.Disk, s.DiskID, view.Count(len(s.Points), "point"), view.Bytes(s.Size), s.Encrypt, newest)
 }
 
 // pointsScreen lists the points of a set, the newest first.
 func pointsScreen(folder string, set *result.Set, then func(*point) Step) *Screen {
 	s := &Screen{Title: "Points in time of " + words(set.Host, set.Disk, set.ID)}
 	for _, p := range slices.Backward(set.Points) {
-		c := Choice{Label: words(moment(p.Time), typeName(p.Type), size(p.Size), p.File), Off: p.Missing, Do: func() Step {
+		c := Choice{Label: words(moment(p.Time), typeName(p.Type), view.Bytes(p.Size), p.File), Off: p.Missing, Do: func() Step {
 			return pick(&point{folder, *set, p}, then)
 		}}
 		s.Choices = append(s.Choices, c)
@@ -142,7 +143,7 @@ func showPoint(p *point) Step {
 // pointScreen says what a point holds and what can be done with it.
 func pointScreen(p *point, im *result.Image) *Screen {
 	s := &Screen{Title: p.title()}
-	s.Say = append(s.Say, fmt.Sprintf("%s, restored from %s, %s in this file.", p.File, count(len(p.Files), "file"), size(p.Size)))
+	s.Say = append(s.Say, fmt.Sprintf("%s, restored from %s, %s in this file.", p.File, view.Count(len(p.Files), "file"), view.Bytes(p.Size)))
 	s.Say = append(s.Say, words("Made by "+im.Maker, "encryption: "+im.Encryption, im.Comment))
 	for _, d := range im.Disks {
 		s.Facts = append(s.Facts, Row{Text: diskName(&d)})

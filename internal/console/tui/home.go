@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 	"ingot/internal/service"
@@ -71,7 +72,7 @@ func serviceText(st *service.Status) string {
 	case len(st.Running) > 0:
 		return fmt.Sprintf("[..] The service is at work on %s.%s", st.Running[0].Definition, paused)
 	}
-	return fmt.Sprintf("%s The service runs and has %s.%s", good, count(len(st.Definitions), "definition"), paused)
+	return fmt.Sprintf("%s The service runs and has %s.%s", good, view.Count(len(st.Definitions), "definition"), paused)
 }
 
 // definitionText says how a definition stands: its last good run, its next one.
@@ -79,7 +80,7 @@ func definitionText(d *service.DefinitionStatus, now time.Time) string {
 	if d.Problem != "" {
 		return fmt.Sprintf("%s %s is refused: %s", bad, d.Name, d.Problem)
 	}
-	mark, last := good, "the last good backup was made "+agoText(d.LastGood, now)
+	mark, last := good, "the last good backup was made "+view.Age(now.Sub(d.LastGood))+" ago"
 	switch {
 	case d.LastGood.IsZero():
 		mark, last = unknown, "there is no good backup yet"
@@ -101,18 +102,6 @@ func definitionText(d *service.DefinitionStatus, now time.Time) string {
 		next = "the next run is on " + moment(d.Next)
 	}
 	return fmt.Sprintf("%s %s: %s, %s.", mark, d.Name, last, next)
-}
-
-// agoText is "3 hours ago".
-func agoText(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days ago", d/(24*time.Hour))
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours ago", d/time.Hour)
-	}
-	return count(int(max(d, 0)/time.Minute), "minute") + " ago"
 }
 
 // trouble says what went wrong, and what to do about it.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 )
@@ -134,7 +135,7 @@ func imageSummary(d *result.Disk, ticked []int, to string, plan *result.Disk, ve
 		used += p.Used
 		s.Facts = append(s.Facts, Row{Text: partName(p), Done: p.Used, Total: p.Size})
 	}
-	s.Say = append(s.Say, fmt.Sprintf("%s of %s is read and stored in %s.", size(used), diskName(d), to))
+	s.Say = append(s.Say, fmt.Sprintf("%s of %s is read and stored in %s.", view.Bytes(used), diskName(d), to))
 	for _, text := range plan.Warnings {
 		s.Say = append(s.Say, warn+" "+text)
 	}
@@ -179,7 +180,7 @@ func imaged(d *result.Disk, a *Answer, err error) *Screen {
 	s := &Screen{Title: "The image is made", Choices: endChoices()}
 	s.Say = []string{
 		fmt.Sprintf("%s %s in %s, %s.", good, r.File, r.Folder, typeName(r.Type)),
-		fmt.Sprintf("%s read, %s stored, in %.1f s.", size(r.Read), size(r.Written), r.Seconds),
+		fmt.Sprintf("%s read, %s stored, in %.1f s.", view.Bytes(r.Read), view.Bytes(r.Written), r.Seconds),
 	}
 	if r.Verified > 0 {
 		s.Say = append(s.Say, fmt.Sprintf("%s Verified: all %d blocks are good.", good, r.Verified))

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 	"ingot/internal/result"
 )
@@ -41,7 +40,7 @@ func restorePoint(p *point) Step {
 func tryTarget(ctx context.Context, w World, p *point, d result.Disk) target {
 	t := target{disk: d}
 	a, err := w.Run(ctx, nil, "restore", "--dry-run", "--", p.path(), d.Path)
-	r, ok := last[restoreResult](a)
+	r, ok := last[result.Restore](a)
 	switch {
 	case err != nil:
 		t.reason = err.Error()
@@ -54,7 +53,7 @@ func tryTarget(ctx context.Context, w World, p *point, d result.Disk) target {
 }
 
 // lossesText says what a restore takes away and what it brings.
-func lossesText(d *result.Disk, r *restoreResult) []string {
+func lossesText(d *result.Disk, r *result.Restore) []string {
 	out := []string{d.Path + " keeps its partition table. These partitions are overwritten:"}
 	if r.Table {
 		out[0] = d.Path + " gets a new partition table. What is on it now is lost:"
@@ -65,14 +64,14 @@ func lossesText(d *result.Disk, r *restoreResult) []string {
 				p = *q // with its label, and how full it is
 			}
 		}
-		out = append(out, "  "+words(fmt.Sprintf("partition %d", p.Number), size(p.Size), p.TypeName, p.FileSystem, p.Label, p.Name))
+		out = append(out, "  "+words(fmt.Sprintf("partition %d", p.Number), view.Bytes(p.Size), p.TypeName, p.FileSystem, p.Label, p.Name))
 	}
 	if len(r.Lost) == 0 {
 		out = append(out, "  (no partition table that can be read)")
 	}
 	out = append(out, "It will hold:")
 	for _, h := range r.Holds {
-		out = append(out, "  "+words(h.Name, size(h.Size)))
+		out = append(out, "  "+words(h.Name, view.Bytes(h.Size)))
 	}
 	for _, text := range r.Warnings {
 		out = append(out, warn+" "+text)
@@ -143,27 +142,15 @@ func lossesScreen(p *point, t *target, o restoreOptions) *Screen {
 	return s
 }
 
-// proof is what is typed to say that this target is meant, and what it is called.
-func proof(d *result.Disk) (want, what string) {
-	serial := []rune(strings.TrimSpace(d.Serial))
-	switch {
-	case d.Bus == "file":
-		return filepath.Base(d.Path), "the name of the file, without its folder"
-	case len(serial) == 0:
-		return fmt.Sprintf("%.0f", float64(d.Size)/1e9), fmt.Sprintf("the size of the disk in GB, which is %.0f", float64(d.Size)/1e9)
-	}
-	return string(serial[max(len(serial)-4, 0):]), "the last four characters of its serial number, " + string(serial)
-}
-
 // confirmScreen asks for what only somebody who looked at the target knows.
 func confirmScreen(p *point, t *target, o restoreOptions) *Screen {
-	want, what := proof(&t.disk)
+	word := view.ConfirmOf(&t.disk)
 	return &Screen{
 		Title: "Erase " + diskName(&t.disk) + " and restore?",
 		Say:   append([]string{bad + " What is listed here is lost for good:"}, t.losses...),
-		Ask:   "Type " + what,
+		Ask:   word.Ask + ": " + word.Shown + word.Word,
 		Typed: func(text string) Step {
-			if !strings.EqualFold(text, want) {
+			if !word.Is(text) {
 				return Step{Say: "That is not it. Nothing was written."}
 			}
 			return startRestore(p, t, o)
@@ -188,26 +175,9 @@ func startRestore(p *point, t *target, o restoreOptions) Step {
 	return startRun("Restoring to "+diskName(&t.disk), func(_ *Run, a *Answer, err error) *Screen { return restored(t, a, err) }, args...)
 }
 
-// restoreResult is what "restore --json" ends with.
-type restoreResult struct {
-	Status   string   `json:"status"`
-	Bytes    int64    `json:"bytes"`
-	Seconds  float64  `json:"seconds"`
-	Checked  bool     `json:"checked"`
-	Warnings []string `json:"warnings"`
-	// Of a dry run:
-	Fingerprint string             `json:"fingerprint"`
-	Table       bool               `json:"new_table"`
-	Lost        []result.Partition `json:"lost"`
-	Holds       []struct {
-		Name string `json:"name"`
-		Size int64  `json:"size_bytes"`
-	} `json:"will_hold"`
-}
-
 // restored is the end of a restore.
 func restored(t *target, a *Answer, err error) *Screen {
-	r, ok := last[restoreResult](a)
+	r, ok := last[result.Restore](a)
 	if err == nil && (!ok || r.Status != "done") {
 		err = errors.New("the program told no result")
 	}
@@ -215,7 +185,7 @@ func restored(t *target, a *Answer, err error) *Screen {
 		return trouble("Restore to "+t.disk.Path, err)
 	}
 	s := &Screen{Title: "Restored", Choices: endChoices()}
-	s.Say = []string{fmt.Sprintf("%s %s restored to %s in %.1f s.", good, size(r.Bytes), t.disk.Path, r.Seconds)}
+	s.Say = []string{fmt.Sprintf("%s %s restored to %s in %.1f s.", good, view.Bytes(r.Bytes), t.disk.Path, r.Seconds)}
 	if r.Checked {
 		s.Say = append(s.Say, good+" Checked: the target holds what the image holds.")
 	}

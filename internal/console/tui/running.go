@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 )
 
@@ -54,11 +55,11 @@ func verified(p *point, a *Answer, err error) *Screen {
 	}
 	if r.Status == "good" && err == nil {
 		s := &Screen{Title: "The image is good", Choices: endChoices()}
-		s.Say = []string{fmt.Sprintf("%s All %d blocks of %s are good: %s in %.1f s.", good, r.Blocks, p.File, size(r.Bytes), r.Seconds)}
+		s.Say = []string{fmt.Sprintf("%s All %d blocks of %s are good: %s in %.1f s.", good, r.Blocks, p.File, view.Bytes(r.Bytes), r.Seconds)}
 		return s
 	}
 	s := &Screen{Title: "The image is damaged", Choices: endChoices()}
-	s.Say = []string{fmt.Sprintf("%s %s is damaged in %s.", bad, p.File, count(int(r.Count), "place"))}
+	s.Say = []string{fmt.Sprintf("%s %s is damaged in %s.", bad, p.File, view.Count(int(r.Count), "place"))}
 	for _, d := range r.Damaged {
 		if d.Partition == 0 {
 			s.Facts = append(s.Facts, Row{Text: "metadata: " + d.Error})

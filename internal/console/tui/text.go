@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-	"github.com/dustin/go-humanize"
 
+	"ingot/internal/console/view"
 	"ingot/internal/job"
 )
 
@@ -59,9 +59,6 @@ func wrap(s string, width int, indent string) []string {
 	return lines
 }
 
-// size is a number of bytes for people.
-func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
 // glyphs are what bars are drawn with.
 type glyphs struct{ full, empty string }
 
@@ -92,7 +89,7 @@ func percent(e job.Event) int64 {
 
 // progressText is "42 %, 1.2 GiB of 3 GiB, 310 MB/s, 0:12 left".
 func progressText(e job.Event) string {
-	line := fmt.Sprintf("%d %%, %s of %s", percent(e), size(e.Done), size(e.Total))
+	line := fmt.Sprintf("%d %%, %s of %s", percent(e), view.Bytes(e.Done), view.Bytes(e.Total))
 	if e.Rate > 0 {
 		line += fmt.Sprintf(", %.0f MB/s", float64(e.Rate)/1e6)
 	}
@@ -119,12 +116,4 @@ func words(list ...string) string {
 		}
 	}
 	return strings.Join(out, "  ")
-}
-
-// count is "1 point", "2 points".
-func count(n int, name string) string {
-	if n != 1 {
-		name += "s"
-	}
-	return fmt.Sprintf("%d %s", n, name)
 }

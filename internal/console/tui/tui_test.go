@@ -318,20 +318,6 @@ func TestCancelByKey(t *testing.T) {
 	}
 }
 
-func TestProof(t *testing.T) {
-	for _, c := range []struct{ disk, want string }{
-		{`{"serial":"ABC12345"}`, "2345"}, {`{"serial":" X1 "}`, "X1"}, {`{"size_bytes":500107862016}`, "500"}, {`{"bus":"file","path":"/a/b.img","serial":"x"}`, "b.img"},
-	} {
-		var tt target
-		if err := json.Unmarshal([]byte(c.disk), &tt.disk); err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := proof(&tt.disk); got != c.want {
-			t.Errorf("%s: %q, want %q", c.disk, got, c.want)
-		}
-	}
-}
-
 // Nothing is restored when the program does not say what would be lost.
 func TestNoFingerprint(t *testing.T) {
 	w := newFake()
