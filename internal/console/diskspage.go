@@ -44,10 +44,10 @@ func diskOf(d *result.Disk, n int) diskBody {
 	for i := range d.Partitions {
 		p := &d.Partitions[i]
 		row := diskPart{Partition: *p, Kind: partKind(p), Title: partTitle(p)}
-		row.Line = size(p.Size)
+		row.Line = view.Bytes(p.Size)
 		used := int64(-1)
 		if knownUse(p) {
-			used, row.Line = p.Used, view.Text(p.FileSystem)+" · "+size(p.Used)+" of "+size(p.Size)+" used"
+			used, row.Line = p.Used, view.Text(p.FileSystem)+" · "+view.Bytes(p.Used)+" of "+view.Bytes(p.Size)+" used"
 		}
 		b.Parts = append(b.Parts, row)
 		parts = append(parts, diskmap.Part{Index: i, Off: p.Off, Size: p.Size, Used: used, Kind: row.Kind})
@@ -65,7 +65,7 @@ func knownUse(p *result.Partition) bool { return p.FileSystem != "" && p.Whole =
 // Cell is what is written in a segment.
 func (d diskBody) Cell(s diskmap.Segment) diskPart {
 	if s.Index < 0 {
-		row := diskPart{Title: "Free", Line: size(s.Size)}
+		row := diskPart{Title: "Free", Line: view.Bytes(s.Size)}
 		if s.W < 6 {
 			row.Title, row.Line = "", ""
 		}
@@ -73,7 +73,7 @@ func (d diskBody) Cell(s diskmap.Segment) diskPart {
 	}
 	row := d.Parts[s.Index]
 	if s.W < 18 {
-		row.Line = size(s.Size)
+		row.Line = view.Bytes(s.Size)
 	}
 	return row
 }
@@ -83,7 +83,7 @@ func (p diskPart) Use() string {
 	if !knownUse(&p.Partition) {
 		return "not known"
 	}
-	return size(p.Used)
+	return view.Bytes(p.Used)
 }
 
 // partKind is the colour of a partition.
@@ -95,7 +95,7 @@ func partKind(p *result.Partition) string {
 		return "boot"
 	case has("recovery"):
 		return "rec"
-	case slices.Contains([]string{"ext2", "ext3", "ext4", "xfs", "btrfs"}, p.FileSystem), strings.Contains(name, "linux"):
+	case slices.Contains([]string{"ext2", "ext3", "ext4", "XFS", "Btrfs", "swap"}, p.FileSystem), strings.Contains(name, "linux"):
 		return "linux"
 	case has("boot"), has("active"):
 		return "os"

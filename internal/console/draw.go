@@ -6,15 +6,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"ingot/internal/console/view"
 )
 
 // drawing are the functions of the templates.
 var drawing = template.FuncMap{
 	"mark": func(kind string) template.HTML { return drawMark(kind, 18) }, "markBig": func(kind string) template.HTML { return drawMark(kind, 34) },
-	"icon": icon, "strip": strip, "bar": bar, "bytes": size, "when": when, "rfc": func(t time.Time) string { return t.Format(time.RFC3339) },
+	"icon": icon, "strip": strip, "bytes": view.Bytes, "when": when, "rfc": func(t time.Time) string { return t.Format(time.RFC3339) },
 	"add": func(a, b int) int { return a + b }, "list": func(a ...any) []any { return a },
 	"word": func(is bool, yes, no string) string {
 		if is {
@@ -25,9 +23,6 @@ var drawing = template.FuncMap{
 	"text": view.Text, "pct": func(v float64) string { return fmt.Sprintf("%.2f%%", v) }, "kind": view.Kind,
 	"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 }
-
-// size is a number of bytes as people read it.
-func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // when is a moment with its weekday.
 func when(t time.Time) string {
@@ -59,10 +54,8 @@ func icon(k string) template.HTML {
 		"backups":  `<path d="M4 4h9l3 3v9H4zM7 4v4h5V4M7 16v-4h6v4"/>`,
 		"points":   `<path d="M3 10h14M5.5 7v6M10 5.5v9M14.5 7v6"/>`,
 		"activity": `<path d="M3 10.5h3l2.2-5.5 3.4 10 2.2-4.5H17"/>`,
-		"rescue":   `<circle cx="10" cy="10" r="6.5"/><circle cx="10" cy="10" r="2.5"/><path d="m5.4 5.4 2.8 2.8m3.6 3.6 2.8 2.8m0-9.2-2.8 2.8M8.2 11.8l-2.8 2.8"/>`,
 		"settings": `<path d="M4 6h6m4 0h2M4 14h2m4 0h6"/><circle cx="12" cy="6" r="2"/><circle cx="8" cy="14" r="2"/>`,
 		"lock":     `<path d="M6.5 9V7a3.5 3.5 0 0 1 7 0v2M5 9h10v7H5z"/>`,
-		"help":     `<circle cx="10" cy="10" r="7"/><path d="M8 8a2 2 0 1 1 2.6 1.9c-.4.2-.6.5-.6 1v.3M10 13.6v.1"/>`,
 	}[k]
 	return template.HTML(`<svg class="icon" width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">` + p + `</svg>`)
 }
@@ -98,11 +91,4 @@ func glyph(c rune, x, y, k float64) string {
 		return fmt.Sprintf(`<circle class="g g-r" cx="%.1f" cy="%.1f" r="%.1f"/>`, x, y, 4*k)
 	}
 	return ""
-}
-
-// bar is how full a place is: what is ours, what is other, of total.
-func bar(ours, other, total int64, label string) template.HTML {
-	t := float64(max(total, 1))
-	a, o := 100*float64(ours)/t, 100*float64(other)/t
-	return template.HTML(fmt.Sprintf(`<svg class="cap" width="100%%" height="12" role="img" aria-label="%s"><rect class="c-track" width="100%%" height="12" rx="6"/><rect class="c-other" width="%s" height="12" rx="6"/><rect class="c-ours" width="%s" height="12" rx="6"/></svg>`, template.HTMLEscapeString(label), fmt.Sprintf("%.2f%%", a+o), fmt.Sprintf("%.2f%%", a)))
 }

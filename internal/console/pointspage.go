@@ -219,7 +219,7 @@ func (b *pointsBody) pages(p place, from, shown, total int) {
 
 // addSet adds the rows of a set, the newest first, and gives its lane.
 func (b *pointsBody) addSet(p place, s *result.Set, low, high int, now time.Time) view.Lane {
-	lane := view.Lane{Name: "Set of " + setDay(s, now), Note: size(s.Size)}
+	lane := view.Lane{Name: "Set of " + setDay(s, now), Note: view.Bytes(s.Size)}
 	lane.Marks = marksOf(p, s)[low:high]
 	for k := high - 1; k >= low; k-- {
 		o := &s.Points[k]

@@ -37,7 +37,7 @@ func (c *Console) restoreRoutes() {
 		c.mux.HandleFunc(s.pattern, func(w http.ResponseWriter, r *http.Request) {
 			ch, err := restoreChoiceOf(r)
 			if err != nil {
-				c.fail(w, r, "points", err)
+				c.fail(w, r, "points", &service.Problem{Title: err.Error(), Status: http.StatusBadRequest})
 				return
 			}
 			s.page(w, r, ch)

@@ -67,6 +67,7 @@ func (c *Console) onDraft(do func(http.ResponseWriter, *http.Request, *wizard)) 
 			c.fail(w, r, "backups", err)
 			return
 		}
+		x.Draft.Done = min(max(x.Draft.Done, 0), draft.Summary) // the service does not look into drafts
 		do(w, r, x)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"ingot/internal/console/draft"
+	"ingot/internal/console/view"
 	"ingot/internal/plan"
-	"ingot/internal/result"
 )
 
 // wizardBody is a page of the wizard.
@@ -101,7 +101,7 @@ func (b *wizardBody) Disks() (out []wizardDisk) {
 		d.Whole = b.Draft.Whole(d.Key)
 		for j := range k.Partitions {
 			p := &k.Partitions[j]
-			part := wizardPart{Key: draft.PartKey(k, p), Name: draft.PartName(p), Kind: kindOf(p), Type: cmp.Or(p.TypeName, p.Type), FileSystem: p.FileSystem, Size: p.Size, Used: size(p.Used), How: "used blocks", On: b.Draft.Ticked(d.Key, p.Off)}
+			part := wizardPart{Key: draft.PartKey(k, p), Name: draft.PartName(p), Kind: partKind(p), Type: cmp.Or(p.TypeName, p.Type), FileSystem: p.FileSystem, Size: p.Size, Used: view.Bytes(p.Used), How: "used blocks", On: b.Draft.Ticked(d.Key, p.Off)}
 			if p.Whole != "" {
 				part.How, part.Used = "whole: "+p.Whole, "–"
 			}
@@ -124,21 +124,6 @@ func (b *wizardBody) Gone() (out []draft.Disk) {
 		}
 	}
 	return out
-}
-
-// kindOf is the colour of a partition.
-func kindOf(p *result.Partition) string {
-	switch name := draft.PartName(p); {
-	case name == "EFI", name == "MSR", p.FileSystem == "":
-		return "boot"
-	case name == "Recovery":
-		return "rec"
-	case p.FileSystem == "NTFS":
-		return "os"
-	case strings.HasPrefix(p.FileSystem, "ext"), p.FileSystem == "XFS", p.FileSystem == "Btrfs", p.FileSystem == "swap":
-		return "linux"
-	}
-	return "data"
 }
 
 // Sizes is what there is to read.
@@ -250,7 +235,7 @@ func (b *wizardBody) XML() string {
 	return string(data)
 }
 
-// Command makes the same definition again from its XML, and runs it.
+// Command runs the definition once it is saved.
 func (b *wizardBody) Command() string {
 	name := "'" + strings.ReplaceAll(b.Draft.Name, "'", "") + "'"
 	return "sudo ingot run " + name
@@ -302,7 +287,7 @@ func (b *wizardBody) whatSentence(s draft.Sizes) string {
 		}
 		names = append(names, what)
 	}
-	return fmt.Sprintf("%s: about %s the first time.", strings.Join(names, ", "), size(s.Expected))
+	return fmt.Sprintf("%s: about %s the first time.", strings.Join(names, ", "), view.Bytes(s.Expected))
 }
 
 func (b *wizardBody) whereSentence(def *plan.Definition) string {

@@ -1,6 +1,7 @@
 package diskchain
 
 import (
+	"errors"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -36,13 +37,15 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+var errDamage = errors.New("damage")
+
 func TestFull(t *testing.T) {
 	p := make([]byte, 4)
-	if err := Full(strings.NewReader("abcdef"), p, 2); err != nil || string(p) != "cdef" {
+	if err := Full(strings.NewReader("abcdef"), p, 2, errDamage); err != nil || string(p) != "cdef" {
 		t.Errorf("%q, %v", p, err)
 	}
-	if err := Full(strings.NewReader("abcdef"), p, 3); err == nil {
-		t.Error("bytes behind the end were given")
+	if err := Full(strings.NewReader("abcdef"), p, 3, errDamage); !errors.Is(err, errDamage) {
+		t.Errorf("bytes behind the end: %v", err)
 	}
 }
 

@@ -44,14 +44,15 @@ func Places(child, relative string, absolute ...string) []string {
 	return out
 }
 
-// Full fills p from off.
-func Full(r io.ReaderAt, p []byte, off int64) error {
+// Full fills p from off. Bytes behind the end are damage, and the error for them
+// wraps damage: something in the file says that they are there.
+func Full(r io.ReaderAt, p []byte, off int64, damage error) error {
 	n, err := r.ReadAt(p, off)
 	if n == len(p) {
 		return nil
 	}
 	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
+		err = fmt.Errorf("%w: %w", damage, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("read %d bytes at byte %d: %w", len(p), off, err)
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,15 +18,11 @@ type Tested struct {
 
 // test sends a message to the owner of a definition, to see whether it arrives.
 func (s *Service) test(ctx context.Context, name string) (any, error) {
-	s.mu.Lock()
-	e := s.shelf.entries[name]
-	s.mu.Unlock()
-	switch {
-	case e == nil:
-		return nil, fmt.Errorf("%q: %w", name, errUnknown)
-	case e.Problem != nil:
-		return nil, &Problem{fmt.Sprintf("%s is refused: %v", name, e.Problem), http.StatusConflict, "refused", ""}
-	case s.opts.Tell == nil:
+	e, err := s.usable(name)
+	if err != nil {
+		return nil, err
+	}
+	if s.opts.Tell == nil {
 		return nil, &Problem{"this service tells nobody anything", http.StatusConflict, "silent", ""}
 	}
 	host, _ := os.Hostname()

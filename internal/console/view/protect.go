@@ -82,7 +82,7 @@ type Lead struct{ Mark, Say, Sub string }
 // Protection says how the machine stands: never more than the facts.
 func Protection(st *service.Status) Lead {
 	if len(st.Definitions) == 0 {
-		return Lead{"unknown", "Nothing is protected yet.", "No backup is defined. The first one is made on the command line, see below."}
+		return Lead{"unknown", "Nothing is protected yet.", "No backup is defined. \u201cBack up…\u201d makes the first one. If you have images already, open their folder under \u201cRestore points\u201d."}
 	}
 	ready := slices.DeleteFunc(slices.Clone(st.Definitions), func(d service.DefinitionStatus) bool { return d.State != "ready" })
 	alerts := Alerts(st)

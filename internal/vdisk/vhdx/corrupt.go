@@ -17,12 +17,6 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...)
 }
 
-// full fills p from off. Bytes behind the end are damage: something in the file
-// says that they are there.
 func full(r io.ReaderAt, p []byte, off int64) error {
-	err := diskchain.Full(r, p, off)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	return err
+	return diskchain.Full(r, p, off, ErrCorrupt)
 }
