@@ -53,6 +53,9 @@ func within(run func() int) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // other users run the program too
+		return 0, err
+	}
 	ingot = filepath.Join(dir, "ingot")
 	if out, err := exec.Command("go", "build", "-o", ingot, "ingot/cmd/ingot").CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("go build: %w\n%s", err, out)

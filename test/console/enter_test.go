@@ -28,6 +28,12 @@ func newUI(t *testing.T, socket string) *ui {
 	t.Helper()
 	cmd := exec.Command(ingot, "ui", "--no-open", "--json", "--socket", socket)
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	return startUI(t, cmd)
+}
+
+// startUI starts a program that becomes a console, and ends it with the test.
+func startUI(t *testing.T, cmd *exec.Cmd) *ui {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -42,8 +48,10 @@ func newUI(t *testing.T, socket string) *ui {
 		}
 	})
 	var u ui
-	if err := json.NewDecoder(out).Decode(&u); err != nil {
-		t.Fatal(err)
+	for lines := json.NewDecoder(out); u.URL == ""; { // others may come before
+		if err := lines.Decode(&u); err != nil {
+			t.Fatal(err)
+		}
 	}
 	u.origin = strings.TrimSuffix(u.Address, "/")
 	return &u

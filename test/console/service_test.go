@@ -21,14 +21,15 @@ type daemon struct {
 	*testing.T
 	api   *service.Client
 	dir   string
+	flags []string // for it alone
 	cmd   *exec.Cmd
 	ended chan error
 	log   *os.File
 }
 
-func newDaemon(t *testing.T) *daemon {
+func newDaemon(t *testing.T, flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{T: t, dir: t.TempDir()}
+	d := &daemon{T: t, dir: t.TempDir(), flags: flags}
 	d.api = service.NewClient(d.path("api.sock"))
 	var err error
 	if d.log, err = os.Create(d.path("service.log")); err != nil {
@@ -62,7 +63,8 @@ func (d *daemon) folder(name string) string {
 
 func (d *daemon) start() {
 	d.Helper()
-	d.cmd = exec.Command(ingot, "service", "run", "--definitions", d.path("definitions"), "--state", d.path("state"), "--socket", d.path("api.sock"), "--grace", "20s")
+	args := []string{"service", "run", "--definitions", d.path("definitions"), "--state", d.path("state"), "--socket", d.path("api.sock"), "--grace", "20s"}
+	d.cmd = exec.Command(ingot, append(args, d.flags...)...)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {
 		d.Fatal(err)
