@@ -68,7 +68,9 @@ func (p *tab) fits(width int64) {
 	out := value[[]string](p, `(() => {
 		const all = document.documentElement, wide = all.clientWidth;
 		if (all.scrollWidth <= wide) return [];
-		const sticks = e => e.getBoundingClientRect().right > wide + 0.5;
+		// What lies in something that scrolls by itself does not push the page.
+		const clips = e => { for (e = e.parentElement; e && e != document.body; e = e.parentElement) if (getComputedStyle(e).overflowX != "visible") return true; return false; };
+		const sticks = e => e.getBoundingClientRect().right > wide + 0.5 && !clips(e);
 		return [all.scrollWidth + " px"].concat([...document.querySelectorAll("body *")].filter(sticks).slice(-8).map(e => e.outerHTML.slice(0, 160)));
 	})()`)
 	if len(out) > 0 {
