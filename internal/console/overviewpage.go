@@ -39,7 +39,7 @@ type placeRow struct {
 	By   []string
 }
 
-// newCommands are how a backup is defined, until a page does it.
+// newCommands are how a backup is defined in a terminal.
 func newCommands() []string {
 	if runtime.GOOS == "windows" {
 		return []string{`ingot definition new system --from windows --to E:\Ingot --template forever --at 21:00`}

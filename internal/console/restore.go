@@ -248,21 +248,25 @@ type partChoice struct {
 
 // restoreLayout is step 3: which partitions, and how the disk will be.
 func (c *Console) restoreLayout(w http.ResponseWriter, r *http.Request, ch *restoreChoice) {
-	p := ch.page(2)
 	all := *ch
 	all.Parts = nil
-	whole := ch.page(2)
-	if !c.foreseen(w, r, &all, whole) {
+	p := ch.page(2)
+	if !c.foreseen(w, r, &all, p) {
 		return
 	}
-	if whole.Plan != nil {
-		for _, e := range whole.Plan.Holds {
-			p.Parts = append(p.Parts, partChoice{e.Number, view.Text(e.Name), e.Size, len(ch.Parts) == 0 || slices.Contains(ch.Parts, e.Number)})
+	var parts []partChoice
+	if p.Plan != nil {
+		for _, e := range p.Plan.Holds {
+			parts = append(parts, partChoice{e.Number, view.Text(e.Name), e.Size, len(ch.Parts) == 0 || slices.Contains(ch.Parts, e.Number)})
 		}
 	}
-	if !c.foreseen(w, r, ch, p) {
-		return
+	if len(ch.Parts) > 0 { // fewer than all: what that means is another plan
+		p = ch.page(2)
+		if !c.foreseen(w, r, ch, p) {
+			return
+		}
 	}
+	p.Parts = parts
 	c.showRestore(w, r, http.StatusOK, "layout", p)
 }
 
