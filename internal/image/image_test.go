@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -344,6 +345,27 @@ func TestPutOutOfOrder(t *testing.T) {
 		}
 		if err := w.Abort(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Of two sets with a point of the same second the one that began later is newer,
+// whatever their files are called.
+func TestSetsOfOneSecond(t *testing.T) {
+	set := func(id string, begun int64, points ...int64) *Set {
+		s := &Set{ID: id}
+		for _, at := range points {
+			doc := &Document{Header: Header{BackupTime: at, BackupsetTime: begun, IndexPosition: 1}}
+			s.Members = append(s.Members, &Member{Doc: doc})
+		}
+		return s
+	}
+	none, old, short, full := set("d", 0), set("c", 10, 10, 12), set("b", 11, 11), set("a", 12, 12)
+	sets := []*Set{full, none, old, short}
+	slices.SortStableFunc(sets, byAge)
+	for i, want := range []*Set{none, short, old, full} {
+		if sets[i] != want {
+			t.Errorf("place %d has %s, want %s", i, sets[i].ID, want.ID)
 		}
 	}
 }

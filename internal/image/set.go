@@ -95,7 +95,7 @@ func ReadSets(ctx context.Context, store dest.Store, access *Access) (*Sets, err
 		s.broken = out.Broken
 		s.setApart()
 	}
-	slices.SortStableFunc(out.Sets, func(a, b *Set) int { return cmp.Compare(a.newestTime(), b.newestTime()) })
+	slices.SortStableFunc(out.Sets, byAge)
 	return out, nil
 }
 
@@ -230,11 +230,19 @@ func (s *Set) Newest() *Member {
 	return nil
 }
 
-func (s *Set) newestTime() int64 {
-	if m := s.Newest(); m != nil {
-		return m.Doc.Header.BackupTime
+// byAge orders sets by their newest point, the newest last. Files have seconds: two
+// sets may have a point of the same one, and then that which began later is the
+// newer one.
+func byAge(a, b *Set) int {
+	times := func(s *Set) (newest, begun int64) {
+		if m := s.Newest(); m != nil {
+			return m.Doc.Header.BackupTime, m.Doc.Header.BackupsetTime
+		}
+		return 0, 0
 	}
-	return 0
+	newestA, begunA := times(a)
+	newestB, begunB := times(b)
+	return cmp.Or(cmp.Compare(newestA, newestB), cmp.Compare(begunA, begunB))
 }
 
 // Open opens a point in time of the set.
